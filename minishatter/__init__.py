@@ -1,0 +1,25 @@
+"""minishatter: The Shattered Gradients Problem (Balduzzi et al., ICML 2017) as an executable edition.
+
+Vocabulary:
+    layer       forward, tangent and backward, as pure functions of its params   layers.py
+    net         layers in a Chain; a skip connection is Sum(Identity(), branch)  compose.py
+    gradient    df/dx of a scalar net at each point of a grid of inputs          gradients.py
+    shattered   neighbouring points have uncorrelated gradients                  stats.py
+    held,       the two meanings of "the gradient" in a net with batch
+    through     statistics: constants, or functions of the batch                 gradients.py
+
+Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
+"""
+
+from . import arguments, check, compose, gradients, init, layers, nets, stats, theory
+from .compose import Chain, Sum, active_units, freeze, trace
+from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
+
+__version__ = "0.1.0"
+
+__all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "PReLU", "ReLU", "Sum",
+           "active_units", "arguments", "check", "compose", "freeze", "gradients", "init", "layers", "nets", "stats",
+           "theory", "trace"]
+
+READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "stats", "theory", "kernels", "plot",
+                 "report", "arguments")

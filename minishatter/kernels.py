@@ -1,0 +1,72 @@
+"""Every numba kernel: row passes over dual arrays.
+
+A dual array D has shape (units, 2 N): row u holds the values of unit u at the N
+points, D[u, :N], and behind them their tangents, D[u, N:]. A unit's statistics,
+its rectifier and its tangent are then one pass over one contiguous row.
+
+The kernels work in place on an array that their caller owns. They alternate
+with matrix products, so they are serial: a parallel kernel would fight with the
+BLAS for the cores. Each is the forward and the tangent rule of one layer of
+layers.py with its batch statistics held; the twin in NumPy is in the docstring.
+"""
+
+from numba import njit
+
+# Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
+ROW_PASS = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+
+
+@njit(**ROW_PASS)
+def normalise(D, scale, shift, eps):
+    """BatchNorm: v, t = D[:, :N], D[:, N:];  g = scale / sqrt(var(v) + eps);  v <- g (v - mean v) + shift;  t <- g t."""
+    units, n = D.shape[0], D.shape[1] // 2
+    for u in range(units):
+        row = D[u]
+        total = 0.0
+        for i in range(n):
+            total += row[i]
+        mean = total / n
+        squares = 0.0
+        for i in range(n):
+            squares += (row[i] - mean) ** 2
+        gain = scale[u] / (squares / n + eps) ** 0.5
+        for i in range(n):
+            row[i] = gain * (row[i] - mean) + shift[u]
+            row[n + i] *= gain
+
+
+@njit(**ROW_PASS)
+def center(D):
+    """Center: v <- v - mean v;  t as it was."""
+    units, n = D.shape[0], D.shape[1] // 2
+    for u in range(units):
+        row = D[u]
+        total = 0.0
+        for i in range(n):
+            total += row[i]
+        mean = total / n
+        for i in range(n):
+            row[i] -= mean
+
+
+@njit(**ROW_PASS)
+def rectify(D, slope):
+    """ReLU (slope 0) and PReLU: v, t <- v, t where v > 0, else slope v, slope t."""
+    units, n = D.shape[0], D.shape[1] // 2
+    for u in range(units):
+        row = D[u]
+        for i in range(n):
+            factor = 1.0 if row[i] > 0 else slope
+            row[i] *= factor
+            row[n + i] *= factor
+
+
+@njit(**ROW_PASS)
+def affine(D, scale, shift):
+    """Affine: v <- scale v + shift;  t <- scale t."""
+    units, n = D.shape[0], D.shape[1] // 2
+    for u in range(units):
+        row = D[u]
+        for i in range(n):
+            row[i] = scale[u] * row[i] + shift[u]
+            row[n + i] *= scale[u]

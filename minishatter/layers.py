@@ -1,0 +1,241 @@
+"""Layers: three rules each, written side by side.
+
+    forward(x)           -> y, cache           the value
+    tangent(t, cache)    -> J t                push a direction forward  (forward mode)
+    backward(dy, cache)  -> J^T dy, grads      pull a gradient back      (reverse mode)
+
+J is the Jacobian dy/dx at the x that `forward` saw. A batch is an array of
+shape (N, units), one input per row. Parameters live in `layer.params` and are
+the only state: the rules write to nothing, what backward needs is in `cache`,
+and gradients of parameters are returned, with the keys of `params`.
+
+`freeze(x)` gives the layer with its batch statistics replaced by the constants
+measured on x. Only Center and BatchNorm have any.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import arguments
+
+
+class Layer:
+    """A layer without parameters of its own, as a base for the others."""
+
+    def __init__(self, **params):
+        self.params = params
+
+    def freeze(self, x):
+        return self
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+
+class Identity(Layer):
+    """y = x: the skip of a skip connection."""
+
+    def forward(self, x):
+        return x, None
+
+    def tangent(self, t, cache):
+        return t
+
+    def backward(self, dy, cache):
+        return dy, {}
+
+
+class DenseCache(NamedTuple):
+    x: np.ndarray  # (N, fan_in)
+
+
+class Dense(Layer):
+    """y = x W + b, with x (N, fan_in), W (fan_in, fan_out), b (fan_out,); b = 0 if not given.
+
+    J t = t W;  dx = dy W^T;  dW = x^T dy;  db = sum of dy over the batch.
+    """
+
+    def __init__(self, W, b=None):
+        W = arguments.array("W", W, ndim=2)
+        b = np.zeros(W.shape[1], W.dtype) if b is None else arguments.array("b", b, ndim=1)
+        if b.shape != W.shape[1:]:
+            raise ValueError(f"b must have shape ({W.shape[1]},) to go with W of shape {W.shape}, "
+                             f"got {b.shape}")
+        super().__init__(W=W, b=b)
+
+    def forward(self, x):
+        W, b = self.params["W"], self.params["b"]
+        if x.ndim != 2 or x.shape[1] != W.shape[0]:
+            raise ValueError(f"{self} expects x of shape (N, {W.shape[0]}), got {x.shape}; "
+                             "do the layers chain? (a CReLU doubles the number of units)")
+        return x @ W + b, DenseCache(x)  # (N, fan_out)
+
+    def tangent(self, t, cache):
+        return t @ self.params["W"]
+
+    def backward(self, dy, cache):
+        dx = dy @ self.params["W"].T
+        return dx, {"W": cache.x.T @ dy, "b": dy.sum(axis=0)}
+
+    def __repr__(self):
+        return "Dense({}, {})".format(*self.params["W"].shape)
+
+
+class ReLUCache(NamedTuple):
+    active: np.ndarray  # (N, units), True where x > 0
+
+
+class ReLU(Layer):
+    """y = max(x, 0).   J t = t where x > 0, else 0;  dx = dy where x > 0, else 0."""
+
+    def forward(self, x):
+        return np.maximum(x, 0), ReLUCache(x > 0)
+
+    def tangent(self, t, cache):
+        return t * cache.active
+
+    def backward(self, dy, cache):
+        return dy * cache.active, {}
+
+
+class CReLU(Layer):
+    """y = (max(x, 0), max(-x, 0)), shape (N, 2 units): both halves of x are kept.
+
+    Exactly one half of each unit is active, also at x = 0, so that a mirrored
+    weight matrix (W, -W) after it gives the linear map x W at every x.
+    """
+
+    def forward(self, x):
+        positive = x > 0
+        y = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
+        return y, ReLUCache(np.concatenate([positive, ~positive], axis=1))
+
+    def tangent(self, t, cache):
+        return np.concatenate([t, -t], axis=1) * cache.active
+
+    def backward(self, dy, cache):
+        d_positive, d_negative = np.split(dy * cache.active, 2, axis=1)
+        return d_positive - d_negative, {}
+
+
+class PReLUCache(NamedTuple):
+    x: np.ndarray       # (N, units)
+    active: np.ndarray  # (N, units), True where x > 0
+
+
+class PReLU(Layer):
+    """y = x where x > 0, else slope * x, with one trained slope for the layer, shape (1,).
+
+    J t = t or slope * t;  dx likewise;  d slope = sum of dy * x where x <= 0.
+    """
+
+    def __init__(self, slope=0.25):
+        slope = np.asarray(slope)
+        super().__init__(slope=arguments.array("slope", slope.reshape(1) if slope.ndim == 0 else slope, 1))
+        if self.params["slope"].shape != (1,):
+            raise ValueError(f"slope must be one number, got shape {slope.shape}")
+
+    def forward(self, x):
+        active = x > 0
+        return np.where(active, x, self.params["slope"] * x), PReLUCache(x, active)
+
+    def tangent(self, t, cache):
+        return np.where(cache.active, t, self.params["slope"] * t)
+
+    def backward(self, dy, cache):
+        dx = np.where(cache.active, dy, self.params["slope"] * dy)
+        d_slope = np.sum(dy * cache.x * ~cache.active).reshape(1)
+        return dx, {"slope": d_slope}
+
+    def __repr__(self):
+        return f"PReLU({self.params['slope'][0]:g})"
+
+
+class Affine(Layer):
+    """y = scale * x + shift for each unit: what Center and BatchNorm become when frozen.
+
+    J t = scale * t;  dx = scale * dy;  d scale = sum of dy * x;  d shift = sum of dy.
+    """
+
+    def __init__(self, scale, shift):
+        scale, shift = arguments.array("scale", scale, 1), arguments.array("shift", shift, 1)
+        if scale.shape != shift.shape:
+            raise ValueError(f"scale and shift must have one shape, got {scale.shape} and {shift.shape}")
+        super().__init__(scale=scale, shift=shift)
+
+    def forward(self, x):
+        return self.params["scale"] * x + self.params["shift"], DenseCache(x)
+
+    def tangent(self, t, cache):
+        return self.params["scale"] * t
+
+    def backward(self, dy, cache):
+        return self.params["scale"] * dy, {"scale": (dy * cache.x).sum(axis=0), "shift": dy.sum(axis=0)}
+
+    def __repr__(self):
+        return f"Affine({self.params['scale'].size})"
+
+
+class Center(Layer):
+    """y = x - mean of x over the batch, for each unit.
+
+    Subtracting the mean is linear and symmetric: J t = t - mean t;  dx = dy - mean dy.
+    """
+
+    def forward(self, x):
+        return x - x.mean(axis=0), None
+
+    def tangent(self, t, cache):
+        return t - t.mean(axis=0)
+
+    def backward(self, dy, cache):
+        return dy - dy.mean(axis=0), {}
+
+    def freeze(self, x):
+        return Affine(np.ones_like(x[0]), -x.mean(axis=0))
+
+
+class BatchNormCache(NamedTuple):
+    xhat: np.ndarray  # (N, units), the normalised input
+    std: np.ndarray   # (units,)
+
+
+class BatchNorm(Layer):
+    """y = scale * xhat + shift,  xhat = (x - mean) / std,  std = sqrt(var + eps).
+
+    mean and var (the biased variance) are taken over the batch for each unit, and
+    the derivative goes through them. With dxhat = scale * dy:
+    dx = (dxhat - mean dxhat - xhat * mean(xhat * dxhat)) / std;
+    d scale = sum of dy * xhat;  d shift = sum of dy.
+    J t has the form of dx, with scale outside: as a map t -> dxhat it is symmetric.
+    """
+
+    def __init__(self, units, eps=1e-5):
+        units = arguments.integer("units", units)
+        self.eps = arguments.number("eps", eps, low=0.0)
+        super().__init__(scale=np.ones(units), shift=np.zeros(units))
+
+    def forward(self, x):
+        if x.ndim != 2 or x.shape[1] != self.params["scale"].size:
+            raise ValueError(f"{self} expects x of shape (N, {self.params['scale'].size}), got {x.shape}")
+        std = np.sqrt(x.var(axis=0) + self.eps)
+        xhat = (x - x.mean(axis=0)) / std
+        return self.params["scale"] * xhat + self.params["shift"], BatchNormCache(xhat, std)
+
+    def tangent(self, t, cache):
+        xhat, std = cache
+        return self.params["scale"] * (t - t.mean(axis=0) - xhat * (xhat * t).mean(axis=0)) / std
+
+    def backward(self, dy, cache):
+        xhat, std = cache
+        dxhat = self.params["scale"] * dy
+        dx = (dxhat - dxhat.mean(axis=0) - xhat * (xhat * dxhat).mean(axis=0)) / std
+        return dx, {"scale": (dy * xhat).sum(axis=0), "shift": dy.sum(axis=0)}
+
+    def freeze(self, x):
+        scale = self.params["scale"] / np.sqrt(x.var(axis=0) + self.eps)
+        return Affine(scale, self.params["shift"] - scale * x.mean(axis=0))
+
+    def __repr__(self):
+        return f"BatchNorm({self.params['scale'].size})"

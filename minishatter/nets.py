@@ -1,0 +1,119 @@
+"""The nets of the paper: feedforward, residual, highway. The only file that knows concrete layers.
+
+All map a scalar to a scalar through `depth` hidden rectifier layers of `width`
+units. The first layer has weights N(0, 1) and biases N(0, bias_std^2), so that
+its kinks are spread over the grid, and is never centred.
+
+`feedforward(...)` is a Chain. `feedforward.layers(...)` takes the same arguments
+and yields the same layers one at a time, each drawn when it is asked for: a net
+of any depth can then be passed through once, in the memory of one layer.
+"""
+
+import functools
+
+import numpy as np
+
+from . import arguments, init as draw
+from .compose import Chain, Sum
+from .layers import BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
+
+NORMS = {None: lambda width: [], "center": lambda width: [Center()], "batch": lambda width: [BatchNorm(width)]}
+ACTIVATIONS = {"relu": ReLU, "crelu": CReLU, "prelu": PReLU}
+INITS = ("he", "glorot", "orthogonal", "looks_linear")
+
+
+def builder(generate):
+    """Make a generator of layers into a builder of a Chain, and keep the generator as `.layers`."""
+
+    @functools.wraps(generate)
+    def build(*args, **kwargs):
+        return Chain(*generate(*args, **kwargs))
+
+    build.layers = generate
+    return build
+
+
+@builder
+def feedforward(depth, width=200, *, norm=None, activation="relu", init="he", bias_std=1.0,
+                hidden_bias_std=0.0, rng):
+    """Dense(1, width), rectifier, then depth - 1 times (Dense, norm, rectifier), then Dense(., 1).
+
+    norm: None, "center" or "batch", before the rectifier. activation: "relu", "crelu"
+    or "prelu". init: "he", "glorot", "orthogonal" or "looks_linear" (crelu: mirrored
+    weights; prelu: slope 1). With He weights the gradient has variance 1 over the
+    draw of the net at any depth (Theorem 1). Section 2 of the paper.
+    """
+    depth, width = arguments.integer("depth", depth), arguments.integer("width", width)
+    arguments.one_of("norm", norm, NORMS)
+    arguments.one_of("activation", activation, ACTIVATIONS)
+    arguments.one_of("init", init, INITS)
+    if init == "looks_linear" and activation == "relu":
+        raise ValueError('init="looks_linear" needs activation="crelu" or "prelu": '
+                         "a relu cannot look linear, it drops half of its input")
+    slope = 1.0 if init == "looks_linear" else 0.25
+    rectifier = (lambda: PReLU(slope)) if activation == "prelu" else ACTIVATIONS[activation]
+    weights = _weights_after(activation, init, slope)
+    fan_in = 2 * width if activation == "crelu" else width
+    yield _first(width, bias_std, rng)
+    yield rectifier()
+    for _ in range(depth - 1):
+        yield Dense(weights(fan_in, width, rng), draw.biases(width, hidden_bias_std, rng))
+        yield from NORMS[norm](width)
+        yield rectifier()
+    yield Dense(weights(fan_in, 1, rng))
+
+
+@builder
+def resnet(depth, width=200, *, alpha=1.0, beta=1.0, norm="batch", bias_std=1.0, hidden_bias_std=0.0, rng):
+    """Dense(1, width), then `depth` times x <- alpha (x + beta W relu(norm(x))), then Dense(width, 1).
+
+    alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper).
+    The last layer reads x itself, no rectifier before it, so its weights are N(0, 1/width).
+    Without norm the gradient has variance (alpha^2 (1 + beta^2))^depth (Theorem 2).
+    """
+    alpha, beta = arguments.number("alpha", alpha), arguments.number("beta", beta)
+    arguments.one_of("norm", norm, NORMS)
+    branch_norm = NORMS[norm]
+    yield from _residual(depth, width, (alpha, alpha * beta), branch_norm, bias_std, hidden_bias_std, rng)
+
+
+@builder
+def highway(depth, width=200, *, gamma2, bias_std=1.0, hidden_bias_std=0.0, rng):
+    """Dense(1, width), then `depth` times x <- gamma1 x + gamma2 W relu(x), then Dense(width, 1).
+
+    gamma1 = sqrt(1 - gamma2^2), with gamma2 in [0, 1]: fixed gates, so that the
+    gradient keeps variance 1 (Corollary 1 of the paper).
+    """
+    gamma2 = arguments.number("gamma2", gamma2, low=0.0, high=1.0)
+    gates = (float(np.sqrt(1.0 - gamma2**2)), gamma2)
+    yield from _residual(depth, width, gates, NORMS[None], bias_std, hidden_bias_std, rng)
+
+
+def _residual(depth, width, weights, branch_norm, bias_std, hidden_bias_std, rng):
+    """The layers of a net of `depth` skip connections x <- weights[0] x + weights[1] W relu(norm(x))."""
+    depth, width = arguments.integer("depth", depth), arguments.integer("width", width)
+    yield _first(width, bias_std, rng)
+    for _ in range(depth):
+        dense = Dense(draw.he(width, width, rng), draw.biases(width, hidden_bias_std, rng))
+        yield Sum(Identity(), Chain(*branch_norm(width), ReLU(), dense), weights=weights)
+    yield Dense(draw.he(width, 1, rng, gain=1.0))
+
+
+def _first(width, bias_std, rng):
+    """The layer that maps the scalar to `width` units: weights N(0, 1), biases N(0, bias_std^2)."""
+    return Dense(draw.normal(1, width, 1.0, rng), draw.biases(width, bias_std, rng))
+
+
+def _weights_after(activation, init, slope):
+    """The draw for the weights behind a rectifier: a function of (fan_in, fan_out, rng).
+
+    The gain makes up for what the rectifier takes away: 2 for a relu, 1 for a crelu
+    (one half of each pair is always active, so fan_in counts each input twice),
+    2 / (1 + slope^2) for a prelu.
+    """
+    gain = {"relu": 2.0, "crelu": 2.0, "prelu": 2.0 / (1.0 + slope**2)}[activation]
+    if init == "looks_linear":
+        return draw.looks_linear if activation == "crelu" else draw.orthogonal
+    if init == "glorot":
+        return draw.glorot
+    return functools.partial(getattr(draw, init), gain=gain)

@@ -1,0 +1,78 @@
+"""Panels that take arrays and an `ax`: one style, one colour per architecture, darker with depth."""
+
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import to_rgb
+
+# Okabe & Ito's palette: distinct for all common kinds of colour blindness.
+COLOUR = {"feedforward": "#D55E00", "resnet": "#0072B2", "resnet 0.1": "#009E73", "highway": "#CC79A7",
+          "brown": "#7A4B1E", "white": "#777777", "theory": "#000000", "paper": "#000000"}
+
+STYLE = {"figure.dpi": 100, "savefig.dpi": 110, "figure.constrained_layout.use": True, "font.size": 9,
+         "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8,
+         "lines.linewidth": 1.2, "legend.frameon": False, "legend.fontsize": 8, "image.interpolation": "nearest"}
+
+
+def panels(rows, columns, size, **kwargs):
+    """plt.subplots in the house style: figure and an array (rows, columns) of axes; size in inches."""
+    plt.style.use(STYLE)
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, **kwargs)
+
+
+def save(fig, path):
+    """Write a PNG whole or not at all (to a temporary name, then renamed) and close the figure."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fig.savefig(temporary, format="png", metadata={"Software": None})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        plt.close(fig)
+
+
+def shades(colour, n):
+    """n shades of a colour, from light to full, for growing depth."""
+    full = np.array(to_rgb(colour))
+    return [tuple(1 - strength * (1 - full)) for strength in np.linspace(0.4, 1.0, n)]
+
+
+def gradient(ax, x, g, colour):
+    """A gradient along the grid."""
+    ax.plot(x, g, color=colour, linewidth=0.9)
+    ax.set_xlim(x[0], x[-1])
+    ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
+
+
+def matrix(ax, M, high=None):
+    """A matrix as an image, dark = large, without ticks."""
+    image = ax.imshow(M, cmap="magma_r", vmin=0, vmax=high)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    return image
+
+
+def curves(ax, x, values, labels, colours, low=None, high=None):
+    """One line per row of values (k, n), with a band from low to high if given."""
+    for row, (label, colour) in enumerate(zip(labels, colours)):
+        ax.plot(x, values[row], color=colour, label=label)
+        if low is not None:
+            ax.fill_between(x, low[row], high[row], color=colour, alpha=0.2, linewidth=0)
+
+
+def raster(ax, active):
+    """Activation pattern (N inputs, units): a row per unit, a column per input, black = active."""
+    ax.imshow(np.asarray(active).T, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def histogram(ax, values, bins, colour):
+    """The fraction of values in each bin."""
+    values = np.asarray(values)
+    ax.hist(values, bins=bins, weights=np.full(values.size, 1 / values.size), color=colour)

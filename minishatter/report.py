@@ -1,0 +1,200 @@
+"""Claims and verdicts: what the paper says, what was measured, and whether they agree.
+
+A tutorial opens one Report under its own name, makes a claim for each number
+the paper states, and writes them; they become its section of
+figures/REPLICATION.md. The rule for the verdict is fixed before looking:
+
+    agrees          the predicted value lies in the measured interval, widened by the tolerance
+                    (0, or the error of reading a figure by eye)
+    agrees in kind  it does not, but the measured value is within `in_kind` of it
+    differs         anything else
+
+A claim about several points holds if it holds at each of them.
+"""
+
+import itertools
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from . import arguments
+
+VERDICTS = ("agrees", "agrees in kind", "differs")
+LEVEL = 0.99  # of the intervals: with some hundred rows, about one true claim may still fall outside
+
+PREAMBLE = f"""# REPLICATION
+
+Balduzzi et al., *The Shattered Gradients Problem* (ICML 2017), checked claim by claim. Written by
+`python -m tutorials`; do not edit. Each row is one claim: where it comes from, the predicted value, the
+value measured here with its {LEVEL:.0%} interval, and a verdict by this rule, fixed before looking:
+
+- **agrees**: the predicted value lies in the measured interval, widened by the tolerance (the error of
+  reading a printed figure by eye; none for theorems);
+- **agrees in kind**: it does not, but the measured value is within the distance in the column *in kind*;
+- **differs**: anything else.
+
+A row about several points holds if it holds at each of them. *Margin* is how far the verdict is from tipping,
+relative to the widened interval: rounding moves no measured value by as much as 1e-6 of it, so the table does not
+depend on the machine.
+"""
+COLUMNS = ("Claim", "Source", "Predicted", "Measured", f"{LEVEL:.0%} interval", "Tolerance", "In kind", "Verdict",
+           "Margin")
+
+
+def quick():
+    """Is this a quick run, at small sizes? (`python -m tutorials --quick` sets MINISHATTER_QUICK=1)"""
+    return os.environ.get("MINISHATTER_QUICK", "") not in ("", "0")
+
+
+def folder():
+    """Where figures and the table go: figures/, or figures/quick/ in a quick run, below the current folder."""
+    return Path("figures", "quick") if quick() else Path("figures")
+
+
+def verdict(predicted, interval, measured, tolerance=0.0, in_kind=0.0):
+    """The verdict by the rule above, and its margin. All arrays of one shape, or numbers.
+
+    The margin is the smallest change of a predicted value that would change the
+    verdict, relative to the half-width of the widened interval.
+    """
+    low, high = np.subtract(interval[0], tolerance), np.add(interval[1], tolerance)
+    half = np.maximum((high - low) / 2, np.finfo(float).tiny)
+    inside = np.min(np.minimum(predicted - low, high - predicted) / half)
+    near = np.min((in_kind - np.abs(np.subtract(measured, predicted))) / half)
+    if inside >= 0:
+        return "agrees", inside
+    return ("agrees in kind", min(-inside, near)) if near >= 0 else ("differs", min(-inside, -near))
+
+
+class Claim(NamedTuple):
+    """One row of the table; numbers or arrays."""
+
+    statement: str
+    source: str
+    predicted: np.ndarray
+    measured: np.ndarray
+    interval: tuple
+    tolerance: float
+    in_kind: float
+    verdict: str
+    margin: float
+
+    def __str__(self):
+        return f"{self.verdict:<15}{self.statement}: predicted {_numbers(self.predicted)}, measured {_numbers(self.measured)}"
+
+
+class Report:
+    """The claims of one tutorial, and the paths of what it writes.
+
+    name: the script's own, such as "02_gradients_shatter". `figure` is the path of its PNG.
+    """
+
+    def __init__(self, name):
+        self.name = str(name)
+        if not self.name[:2].isdigit():
+            raise ValueError(f"name must start with the tutorial's two digits, got {name!r}")
+        self.figure = folder() / f"{self.name}.png"
+        self.claims = []
+
+    def claim(self, statement, source, predicted, measured, interval, *, tolerance=0.0, in_kind=0.0):
+        """Add a row and return it as a Claim.
+
+        predicted, measured: numbers, or arrays of one shape; interval: (low, high) around
+        measured, the measured value twice if it is exact. Raises ValueError on NaN and on
+        an interval that does not hold the measured value.
+        """
+        predicted, measured = arguments.array("predicted", predicted), arguments.array("measured", measured)
+        low, high = (arguments.array("interval", end) for end in interval)
+        if not predicted.shape == measured.shape == low.shape == high.shape:
+            raise ValueError("predicted, measured and interval must have one shape, got "
+                             f"{predicted.shape}, {measured.shape}, {low.shape} and {high.shape}")
+        if not ((low <= measured) & (measured <= high)).all():
+            raise ValueError(f"interval must hold the measured value, got {interval} for {measured}")
+        tolerance, in_kind = arguments.number("tolerance", tolerance, 0.0), arguments.number("in_kind", in_kind, 0.0)
+        decided = verdict(predicted, (low, high), measured, tolerance, in_kind)
+        claim = Claim(statement, source, predicted, measured, (low, high), tolerance, in_kind, *decided)
+        self.claims.append(claim)
+        return claim
+
+    def write(self, notes=""):
+        """Put the claims, and `notes` in Markdown below them, into this tutorial's section of the table; returns its path.
+
+        The other tutorials' sections stay. The file is written to a temporary name and renamed.
+        """
+        path = folder() / "REPLICATION.md"
+        sections = _sections(path.read_text(encoding="utf-8")) if path.exists() else {}
+        sections[self._title()] = "\n".join([_table(COLUMNS, map(_row, self.claims)), *([notes] if notes else [])])
+        sections = dict(sorted(sections.items()))
+        body = "\n".join(f"## {title}\n\n{text.strip()}\n" for title, text in sections.items())
+        write_text(path, f"{PREAMBLE}\n{_summary(sections)}\n{body}")
+        return path
+
+    def _title(self):
+        return self.name.replace("_", " ")
+
+
+def write_text(path, text):
+    """Write a text file whole or not at all: to a temporary name beside it, then renamed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def progress(label):
+    """A wrapper for an iterable of known length: a tqdm bar if tqdm is installed, else a line per quarter, on stderr."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return lambda items: _count(items, label)
+    return lambda items: tqdm(items, desc=label, leave=False)
+
+
+def _count(items, label):
+    total = len(items)
+    marks = {-(-total * quarter // 4) for quarter in range(1, 5)}
+    for done, item in enumerate(items, start=1):
+        yield item
+        if done in marks:
+            sys.stderr.write(f"{label}: {done}/{total}\n")
+
+
+def _sections(text):
+    """The sections of a REPLICATION.md: {title: text below it}."""
+    parts = text.split("\n## ")[1:]
+    return {title: body for title, _, body in (part.partition("\n") for part in parts) if title[:2].isdigit()}
+
+
+def _summary(sections):
+    counts = {title: [text.count(f"| **{name}** |") for name in VERDICTS] for title, text in sections.items()}
+    total = [sum(column) for column in zip(*counts.values())]
+    rows = itertools.chain(counts.items(), [("**all**", total)])
+    return "## Summary\n\n" + _table(("Section", *VERDICTS), ([title, *map(str, row)] for title, row in rows))
+
+
+def _table(columns, rows):
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def _row(claim):
+    low, high = claim.interval
+    exact = np.array_equal(low, high)
+    interval = "exact" if exact else "; ".join(f"[{_number(a)}, {_number(b)}]" for a, b in zip(low.flat, high.flat))
+    return [claim.statement, claim.source, _numbers(claim.predicted), _numbers(claim.measured), interval,
+            _number(claim.tolerance), _number(claim.in_kind), f"**{claim.verdict}**", f"{claim.margin:.2g}"]
+
+
+def _numbers(values):
+    return "; ".join(map(_number, np.atleast_1d(values).flat))
+
+
+def _number(value):
+    return f"{float(value):.3g}"

@@ -1,0 +1,216 @@
+"""What is measured on gradients and on activation patterns, and with which interval.
+
+    gradients    (runs, n): one row per net, one column per grid point
+    active       (N, units) of booleans: is the unit active for the input?
+    Interval     value, low, high
+
+Two correlations must not be mixed up. `autocorrelation` (the paper's figure 2)
+runs along the grid inside one net: neighbours start almost perfectly
+correlated. `correlation` (Definition 1) compares two fixed inputs over random
+nets: that is what the theorems are about.
+"""
+
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+from . import arguments
+
+
+class Interval(NamedTuple):
+    """An estimate and the interval around it; arrays if the estimate is one."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def mean_interval(samples, level=0.99):
+    """Mean over the first axis, plus and minus t * standard error (Student's t, n - 1 degrees of freedom).
+
+    samples: (n, ...) independent samples, n >= 5. Returns an Interval of shape (...).
+    """
+    samples = arguments.array("samples", samples)
+    n = len(np.atleast_1d(samples))
+    if n < 5:
+        raise ValueError(f"samples must have at least 5 entries along the first axis, got {n}")
+    mean = samples.mean(axis=0)
+    half = student_quantile(0.5 + _level(level) / 2, n - 1) * samples.std(axis=0, ddof=1) / np.sqrt(n)
+    return Interval(mean, mean - half, mean + half)
+
+
+def bootstrap_interval(samples, statistic, rng, level=0.99, resamples=1000):
+    """statistic(samples), with the percentile interval over resamples of the first axis (Efron 1979).
+
+    statistic: a function of an array like samples (n, ...), n >= 5. Returns an Interval
+    with the statistic's shape.
+    """
+    samples, rng = arguments.array("samples", samples), arguments.generator("rng", rng)
+    resamples, n = arguments.integer("resamples", resamples, least=100), len(np.atleast_1d(samples))
+    if n < 5:
+        raise ValueError(f"samples must have at least 5 entries along the first axis, got {n}")
+    draws = [statistic(samples[rng.integers(n, size=n)]) for _ in range(resamples)]
+    tail = (1 - _level(level)) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return Interval(statistic(samples), low, high)
+
+
+def student_quantile(p, dof):
+    """The p-quantile of Student's t, by the expansion in 1/dof around the normal's (dof >= 4).
+
+    Abramowitz & Stegun 26.7.5; off by less than 1 % at dof = 4 and p = 0.995.
+    """
+    p, v = arguments.number("p", p, low=1e-6, high=1 - 1e-6), arguments.integer("dof", dof, least=4)
+    z = NormalDist().inv_cdf(p)
+    g1 = (z**3 + z) / 4
+    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    g4 = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
+    return z + g1 / v + g2 / v**2 + g3 / v**3 + g4 / v**4
+
+
+def _level(level):
+    return arguments.number("level", level, low=0.5, high=0.9999)
+
+
+# Noise: the two reference points of figures 1 and 2.
+
+
+def white_noise(shape, rng):
+    """Independent N(0, 1) numbers; shape is an integer or a tuple, the last axis is the grid."""
+    return arguments.generator("rng", rng).standard_normal(_shape(shape))
+
+
+def brown_noise(shape, rng):
+    """A random walk along the last axis: the sum of the white noise so far."""
+    return np.cumsum(white_noise(shape, rng), axis=-1)
+
+
+def _shape(shape):
+    return tuple(arguments.integer("shape", n) for n in (shape if isinstance(shape, tuple) else (shape,)))
+
+
+# Along the grid, inside one net (figures 1 and 2).
+
+
+def rank_one_covariance(g):
+    """|(g - mean g)(g - mean g)^T| / var g for one gradient g (n,): (n, n), of rank one. Figure 1, bottom."""
+    centred = arguments.array("g", g, ndim=1) - np.mean(g)
+    _varies(centred[None])
+    return np.abs(np.outer(centred, centred)) / np.var(g)
+
+
+def autocorrelation(g, max_lag, subtract_mean=True):
+    """a_k = sum_i c_i c_{i+k} / sum_i c_i^2 for k = 0..max_lag, c = g - mean g (or g itself). Figure 2.
+
+    g: (n,) or a stack (runs, n); returns (max_lag + 1,) or (runs, max_lag + 1). The sum
+    over i has n - k terms and is not rescaled (the "biased" estimator). Subtracting the
+    mean of a short series pulls a_k down: 256 steps of a random walk give about 0.65
+    at lag 14, and 0.81 without. Raises ValueError if a series does not vary.
+    """
+    series = arguments.array("g", g, ndim=(1, 2))
+    n = series.shape[-1]
+    if arguments.integer("max_lag", max_lag, least=0) >= n:
+        raise ValueError(f"max_lag must be below the number of points, {n}, got {max_lag}")
+    c = np.atleast_2d(series)
+    c = c - c.mean(axis=1, keepdims=True) if subtract_mean else c
+    _varies(c)
+    c = c / np.abs(c).max(axis=1, keepdims=True)  # squares of exploded gradients would overflow
+    sums = np.stack([(c[:, :n - k] * c[:, k:]).sum(axis=1) for k in range(max_lag + 1)], axis=1)
+    acf = sums / sums[:, :1]
+    return acf if series.ndim == 2 else acf[0]
+
+
+def _varies(centred):
+    flat = np.flatnonzero(np.ptp(centred, axis=1) <= 1e-12 * np.abs(centred).max(axis=1, initial=1e-300))
+    if flat.size:
+        raise ValueError(f"g must vary along the grid: series {flat[0]} is constant, its correlation is undefined")
+
+
+def correlation_length(acf, step=1.0):
+    """The lag at which the ACF falls below 1/e, linearly interpolated, times `step` (the grid spacing).
+
+    acf: (lags,) or (runs, lags). Infinite where it does not fall that far within the lags given.
+    """
+    acf, step = arguments.array("acf", acf, ndim=(1, 2)), arguments.number("step", step)
+    lengths = [_first_below(row, np.exp(-1.0)) * step for row in np.atleast_2d(acf)]
+    return np.array(lengths) if acf.ndim == 2 else lengths[0]
+
+
+def _first_below(row, threshold):
+    below = np.flatnonzero(row < threshold)
+    if not below.size:
+        return np.inf
+    k = below[0]
+    return k - (threshold - row[k]) / (row[k - 1] - row[k]) if k else 0.0
+
+
+# Between inputs, over nets (Definition 1 and the theorems).
+
+
+def covariance(gradients):
+    """C(i, j) = mean over nets of g_i g_j: (runs, n) -> (n, n). No mean is subtracted: it is 0. Definition 1."""
+    gradients = arguments.array("gradients", gradients, ndim=2)
+    return gradients.T @ gradients / len(gradients)
+
+
+def correlation(gradients):
+    """R(i, j) = C(i, j) / sqrt(C(i, i) C(j, j)): (runs, n) -> (n, n). Definition 1."""
+    C = covariance(gradients)
+    scale = np.sqrt(np.diag(C))
+    if not scale.all():
+        raise ValueError(f"gradients must not be zero in every run: column {np.argmin(scale)} is")
+    return C / np.outer(scale, scale)
+
+
+# Activation patterns (figures 3 and 4).
+
+
+def activity(active):
+    """The fraction of the inputs for which each unit is active: (N, units) -> (units,)."""
+    return _pattern(active).mean(axis=0)
+
+
+def coactivity(active):
+    """The fraction of the distinct pairs of inputs for which each unit is active at both: (N, units) -> (units,)."""
+    active = _pattern(active)
+    N, k = len(active), active.sum(axis=0)
+    return k * (k - 1) / (N * (N - 1))
+
+
+def contiguity(active):
+    """The lengths of the runs of equal state along the inputs, all units together: (number of runs,). Figure 4.
+
+    A unit that never changes gives one run of length N; coin flips give 2 on average.
+    """
+    active = _pattern(active).T  # (units, N)
+    ends = np.ones(active.shape, dtype=bool)
+    ends[:, :-1] = active[:, :-1] != active[:, 1:]
+    return np.diff(np.flatnonzero(ends.ravel()), prepend=-1)
+
+
+def _pattern(active):
+    active = np.asarray(active)
+    if active.dtype != bool or active.ndim != 2 or len(active) < 2:
+        raise ValueError("active must be a boolean array (N, units) with at least 2 inputs, "
+                         f"got dtype {active.dtype} and shape {active.shape}")
+    return active
+
+
+# Whiteness of a set of gradients (the convnet figure).
+
+
+def effective_rank(D):
+    """r(D) = trace(D^T D) / ||D||_2^2 = sum of s_i^2 / max s_i^2, for the singular values s of D. 1 <= r <= rank."""
+    squares = np.linalg.svd(arguments.array("D", D, ndim=2), compute_uv=False) ** 2
+    if not squares[0] > 0:
+        raise ValueError("D must not be zero: its effective rank is undefined")
+    return squares.sum() / squares[0]
+
+
+def relative_effective_rank(D, rng, draws=8):
+    """r(D) / r(Y), where Y is white noise of the shape of D (the mean over `draws` of them); about 1 for white D."""
+    draws = arguments.integer("draws", draws)
+    rank = effective_rank(D)
+    return rank / np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)])
