@@ -22,4 +22,4 @@ __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity
            "theory", "trace"]
 
 READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "stats", "theory", "kernels", "plot",
-                 "report", "arguments")
+                 "report", "files", "arguments")

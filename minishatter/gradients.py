@@ -41,7 +41,7 @@ def input_gradient(net, x, statistics="held"):
     if statistics == "through":
         return _finite(_pull_back(layers, x))
     with np.errstate(over="ignore", invalid="ignore"):
-        dual = np.repeat([[0.0, 1.0]], x.size, axis=1)
+        dual = np.repeat([[0.0, 1.0]], x.size, axis=1)  # one input unit: its values (set below), its tangents 1
         dual[0, :x.size] = x
         for layer in layers:
             dual = _push_dual(layer, dual)
@@ -69,13 +69,46 @@ def ensemble(build, x, runs, seed, statistics="held", progress=None):
     default_rng([*seed, r]), so a run can be made again alone; seed is an integer or a
     sequence of integers. progress wraps the iteration, such as tqdm.tqdm.
     """
+    return np.stack([input_gradient(net, x, statistics) for net in _draws(build, runs, seed, progress)])
+
+
+def neuron_gradients(net, x):
+    """df/dn at each point for every unit n of the first layer, before its rectifier: x (n,) -> (n, width).
+
+    Statistics are held. This is the gradient that Definition 1 and the theorems are about: unlike
+    df/dx it is not the projection on first-layer weights that also made the signal.
+    """
+    x, (first, *rest) = _checked(net, x, "held")
+    with np.errstate(over="ignore", invalid="ignore"):
+        n, _ = first.forward(x[:, None])
+        frozen = Chain(*rest).freeze(n)
+        y, cache = frozen.forward(n)
+        dn, _ = frozen.backward(np.ones_like(_scalar(y.T)[:, None]), cache)
+    return _finite(dn)
+
+
+def pair_moments(build, x, pair, runs, seed, progress=None):
+    """For each net C(i,i), C(i,j), C(j,j) at the points pair = (i, j) of x, averaged over the first layer's units: (runs, 3).
+
+    Products of `neuron_gradients`; arguments as for `ensemble`. Units of one layer are
+    exchangeable, so the mean over nets is Definition 1, with far less noise than one unit would give.
+    """
+    i, j = (arguments.integer("pair", point, least=0) for point in pair)
+    rows = []
+    for net in _draws(build, runs, seed, progress):
+        dn = neuron_gradients(net, x)
+        rows.append([np.mean(dn[a] * dn[b]) for a, b in ((i, i), (i, j), (j, j))])
+    return np.array(rows)
+
+
+def _draws(build, runs, seed, progress):
+    """The nets build(default_rng([*seed, run])), one at a time."""
     if not callable(build):
         raise TypeError(f"build must be a function of rng that makes a net, got {build!r}")
     runs = range(arguments.integer("runs", runs))
     seeds = [arguments.integer("seed", part, least=0) for part in np.atleast_1d(np.asarray(seed, dtype=object))]
-    rows = [input_gradient(build(np.random.default_rng([*seeds, run])), x, statistics)
-            for run in (runs if progress is None else progress(runs))]
-    return np.stack(rows)
+    for run in runs if progress is None else progress(runs):
+        yield build(np.random.default_rng([*seeds, run]))
 
 
 def _checked(net, x, statistics):

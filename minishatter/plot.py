@@ -1,11 +1,12 @@
 """Panels that take arrays and an `ax`: one style, one colour per architecture, darker with depth."""
 
-import os
-from pathlib import Path
+import io
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import to_rgb
+
+from . import files
 
 # Okabe & Ito's palette: distinct for all common kinds of colour blindness.
 COLOUR = {"feedforward": "#D55E00", "resnet": "#0072B2", "resnet 0.1": "#009E73", "highway": "#CC79A7",
@@ -22,17 +23,20 @@ def panels(rows, columns, size, **kwargs):
     return plt.subplots(rows, columns, figsize=size, squeeze=False, **kwargs)
 
 
+def page(size):
+    """An empty figure in the house style, to be divided into subfigures."""
+    plt.style.use(STYLE)
+    return plt.figure(figsize=size)
+
+
 def save(fig, path):
-    """Write a PNG whole or not at all (to a temporary name, then renamed) and close the figure."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write the figure as a PNG, whole or not at all, and close it."""
+    image = io.BytesIO()
     try:
-        fig.savefig(temporary, format="png", metadata={"Software": None})
-        os.replace(temporary, path)
+        fig.savefig(image, format="png", metadata={"Software": None})
     finally:
-        temporary.unlink(missing_ok=True)
         plt.close(fig)
+    files.write(path, image.getvalue())
 
 
 def shades(colour, n):
@@ -57,12 +61,11 @@ def matrix(ax, M, high=None):
     return image
 
 
-def curves(ax, x, values, labels, colours, low=None, high=None):
-    """One line per row of values (k, n), with a band from low to high if given."""
-    for row, (label, colour) in enumerate(zip(labels, colours)):
-        ax.plot(x, values[row], color=colour, label=label)
-        if low is not None:
-            ax.fill_between(x, low[row], high[row], color=colour, alpha=0.2, linewidth=0)
+def curves(ax, x, intervals, labels, colours):
+    """One line for each (value, low, high), arrays over x, with a band from low to high."""
+    for (value, low, high), label, colour in zip(intervals, labels, colours, strict=True):
+        ax.plot(x, value, color=colour, label=label)
+        ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def raster(ax, active):

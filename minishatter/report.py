@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import arguments
+from . import arguments, files
 
 VERDICTS = ("agrees", "agrees in kind", "differs")
 LEVEL = 0.99  # of the intervals: with some hundred rows, about one true claim may still fall outside
@@ -50,8 +50,8 @@ def quick():
 
 
 def folder():
-    """Where figures and the table go: figures/, or figures/quick/ in a quick run, below the current folder."""
-    return Path("figures", "quick") if quick() else Path("figures")
+    """Where figures and the table go: the environment variable MINISHATTER_FIGURES, else figures/ below the current folder."""
+    return Path(os.environ.get("MINISHATTER_FIGURES") or "figures")
 
 
 def verdict(predicted, interval, measured, tolerance=0.0, in_kind=0.0):
@@ -120,32 +120,24 @@ class Report:
         return claim
 
     def write(self, notes=""):
-        """Put the claims, and `notes` in Markdown below them, into this tutorial's section of the table; returns its path.
-
-        The other tutorials' sections stay. The file is written to a temporary name and renamed.
-        """
-        path = folder() / "REPLICATION.md"
-        sections = _sections(path.read_text(encoding="utf-8")) if path.exists() else {}
-        sections[self._title()] = "\n".join([_table(COLUMNS, map(_row, self.claims)), *([notes] if notes else [])])
-        sections = dict(sorted(sections.items()))
-        body = "\n".join(f"## {title}\n\n{text.strip()}\n" for title, text in sections.items())
-        write_text(path, f"{PREAMBLE}\n{_summary(sections)}\n{body}")
-        return path
-
-    def _title(self):
-        return self.name.replace("_", " ")
+        """Put the claims, and `notes` in Markdown below them, into this tutorial's section of the table; returns its path."""
+        text = "\n".join([_table(COLUMNS, map(_row, self.claims)), *([notes] if notes else [])])
+        return _update({self.name.replace("_", " "): text})
 
 
-def write_text(path, text):
-    """Write a text file whole or not at all: to a temporary name beside it, then renamed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def merge(path):
+    """Put the sections of another REPLICATION.md into the one in `folder()`; returns the path of the latter."""
+    return _update(_sections(Path(path).read_text(encoding="utf-8")))
+
+
+def _update(changed):
+    """Replace or add sections {title: text}; the other sections stay. The file is written whole or not at all."""
+    path = folder() / "REPLICATION.md"
+    old = _sections(path.read_text(encoding="utf-8")) if path.exists() else {}
+    sections = dict(sorted((old | changed).items()))
+    body = "\n".join(f"## {title}\n\n{text.strip()}\n" for title, text in sections.items())
+    files.write(path, f"{PREAMBLE}\n{_summary(sections)}\n{body}".encode())
+    return path
 
 
 def progress(label):

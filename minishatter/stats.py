@@ -164,6 +164,12 @@ def correlation(gradients):
     return C / np.outer(scale, scale)
 
 
+def pair_correlation(moments):
+    """R(i, j) from samples of C(i,i), C(i,j), C(j,j): (runs, 3) -> a number. See gradients.pair_moments."""
+    c_ii, c_ij, c_jj = arguments.array("moments", moments, ndim=2).mean(axis=0)
+    return c_ij / np.sqrt(c_ii * c_jj)
+
+
 # Activation patterns (figures 3 and 4).
 
 

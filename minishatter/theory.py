@@ -140,16 +140,14 @@ def gated_gradients(depth, width, runs, rng, *, skip=0.0, branch=1.0, normalise=
     depth, width = arguments.integer("depth", depth), arguments.integer("width", width)
     runs, rng = arguments.integer("runs", runs), arguments.generator("rng", rng)
     skip, branch = arguments.number("skip", skip), arguments.number("branch", branch)
-    gradients = np.empty((runs, 2))
-    for run in range(runs):
-        t = np.repeat(rng.standard_normal((1, width)), 2, axis=0)  # (2, width): both inputs see the same v
-        for l in range(depth):
-            gate = rng.random((2, width)) < 0.5
-            W = rng.standard_normal((width, width)) * math.sqrt(2 / width)
-            std = math.sqrt(branch**2 * l + 1) if normalise else 1.0
-            t = skip * t + branch * ((gate * t / std) @ W)
-        gradients[run] = t @ rng.standard_normal(width) / math.sqrt(width)
-    return gradients
+    t = np.repeat(rng.standard_normal((runs, 1, width)), 2, axis=1)  # (runs, 2, width): both inputs see one v
+    for l in range(depth):
+        gate = rng.random(t.shape) < 0.5
+        W = rng.standard_normal((runs, width, width)) * math.sqrt(2 / width)
+        std = math.sqrt(branch**2 * l + 1) if normalise else 1.0
+        t = skip * t + branch * ((gate * t / std) @ W)
+    readout = rng.standard_normal((runs, width, 1)) / math.sqrt(width)
+    return (t @ readout)[:, :, 0]
 
 
 def active_paths(weights, active):

@@ -1,0 +1,22 @@
+"""Write a file whole or not at all."""
+
+import os
+from pathlib import Path
+
+
+def write(path, data):
+    """Write the bytes `data` to a temporary name beside `path`, then rename it; makes the folder if need be.
+
+    A reader sees the old file or the new one, never half of one, also after a kill.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
