@@ -17,6 +17,7 @@ def reading_order():
 
 
 def main(argv=None):
+    """The command line: `minishatter` and `python -m minishatter`."""
     parser = argparse.ArgumentParser(
         prog="minishatter", description="The Shattered Gradients Problem (Balduzzi et al., ICML 2017), executable.",
         epilog="Without options: what this is and where to start reading.")

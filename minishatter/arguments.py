@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 
+PROTOCOL = ("params", "forward", "tangent", "backward", "freeze")
+
 
 def integer(name, value, least=1):
     """`value` as an int >= `least`."""
@@ -56,8 +58,15 @@ def array(name, value, ndim=None, finite=True):
 
 def one_of(name, value, known):
     """`value`, if it is one of the `known` names."""
-    if value not in known:
+    if value not in tuple(known):  # compares, and needs no hash
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    return value
+
+
+def layer(name, value):
+    """`value`, if it follows the layer protocol of layers.py."""
+    if isinstance(value, type) or not all(hasattr(value, rule) for rule in PROTOCOL):
+        raise TypeError(f"{name} must be a layer or net, with {', '.join(PROTOCOL)}, got {value!r}")
     return value
 
 

@@ -1,8 +1,9 @@
 """Gradient checks: does a layer, or a whole net, obey its own three rules?
 
-    adjoint      <dy, J t> = <J^T dy, t>            tangent and backward are one matrix, to rounding
-    tangent      <dy, J t> = d/dh <dy, f(x + h t)>  and it is the derivative of forward
-    parameters   <dp, v>   = d/dh <dy, f(x; p + h v)>  for every parameter p
+    tangent      <dy, J t>   = d/dh <dy, f(x + h t)>   it is the derivative of forward
+    backward     <J^T dy, t> = d/dh <dy, f(x + h t)>   and so is this, from the other end
+    adjoint      <dy, J t>   = <J^T dy, t>             they are one matrix, to rounding
+    parameters   <dp, v>     = d/dh <dy, f(x; p + h v)>  for every parameter p
 
 All directions are random: a sum of outputs (dy = 1) is blind to mistakes behind
 a normalisation. Use odd shapes, so that a forgotten transpose cannot hide.
@@ -15,9 +16,10 @@ import numpy as np
 
 from . import arguments
 
-ROUNDING = 1e-10  # two orders of summation of some 10^4 float64 terms differ by less
-STEP = 1e-6       # central differences then err by about STEP^2 + 1e-16 / STEP = 1e-10 ...
+ROUNDING = 1e-10   # two orders of summation of some 10^4 float64 terms differ by less
+STEP = 1e-6        # central differences then err by about STEP^2 + 1e-16 / STEP = 1e-10 ...
 DIFFERENCE = 1e-6  # ... and this leaves room for curvature
+FLOOR = 1e-3       # a slope this much smaller than the value itself is taken for zero, as behind a centering
 
 
 class GradientCheckError(ValueError):
@@ -35,12 +37,12 @@ class Check(NamedTuple):
 
 
 def check_layer(layer, x, rng):
-    """Check all rules of a layer or net at x (N, units): a list of Checks, one for each rule.
+    """Check all rules of a layer or net at x (N, units), in float64: a list of Checks, one for each rule.
 
-    Raises GradientCheckError at the first that fails, naming the rule, the worst
-    entry and both numbers. The rectifier's kinks are not smooth: x should not sit on one.
+    Raises GradientCheckError at the first that fails, naming the rule, the worst entry and both
+    numbers. x should not sit on a rectifier's kink, and no layer should stand twice in a net.
     """
-    x, rng = arguments.array("x", x), arguments.generator("rng", rng)
+    layer, x, rng = arguments.layer("layer", layer), arguments.array("x", x), arguments.generator("rng", rng)
     y, cache = layer.forward(x)
     dy, t = rng.standard_normal(y.shape), rng.standard_normal(x.shape)
     tangent = layer.tangent(t, cache)
@@ -51,22 +53,25 @@ def check_layer(layer, x, rng):
     _same_shape(layer, "tangent", tangent, y)
     _same_shape(layer, "dx", dx, x)
 
+    def outputs(x):
+        return layer.forward(x)[0]
+
     def value(x):
-        return np.vdot(dy, layer.forward(x)[0])
+        return np.vdot(dy, outputs(x))
 
-    scale = np.linalg.norm(dy) * np.linalg.norm(tangent)
-    slope = _difference(value, x, t)
-    checks = [_check("adjoint", np.vdot(dy, tangent), np.vdot(dx, t), scale, ROUNDING),
-              _check("tangent", np.vdot(dy, tangent), slope, scale, DIFFERENCE)]
-    if checks[1].error > DIFFERENCE or checks[0].error > ROUNDING:
-        failed = next(c for c in checks if c.error > c.tolerance)
-        raise GradientCheckError(f"{layer!r}: {_says(failed)}; {_worst('dx', value, x, dx)}")
-    for name in layer.params:
-        checks.append(_check_parameter(layer, name, grads[name], x, dy, rng))
-    return checks
+    floor = FLOOR * np.linalg.norm(dy) * np.linalg.norm(y)
+    size, slope = np.linalg.norm(dy) * np.linalg.norm(tangent), _difference(value, x, t)
+    forward, backward = np.vdot(dy, tangent), np.vdot(dx, t)
+    checks = [
+        _check(layer, "tangent", forward, slope, size, floor, DIFFERENCE,
+               lambda: _worst("tangent", tangent, _difference(outputs, x, t))),
+        _check(layer, "backward", backward, slope, size, floor, DIFFERENCE,
+               lambda: _worst("dx", dx, _differences(value, x))),
+        _check(layer, "adjoint", forward, backward, size, floor, ROUNDING, lambda: "tangent against backward")]
+    return checks + [_check_parameter(layer, name, grads[name], x, dy, floor, rng) for name in layer.params]
 
 
-def _check_parameter(layer, name, gradient, x, dy, rng):
+def _check_parameter(layer, name, gradient, x, dy, floor, rng):
     array = layer.params[name]
     _same_shape(layer, f"d {name}", gradient, array)
 
@@ -76,38 +81,40 @@ def _check_parameter(layer, name, gradient, x, dy, rng):
         return np.vdot(dy, changed.forward(x)[0])
 
     v = rng.standard_normal(array.shape)
-    scale = np.linalg.norm(gradient) * np.linalg.norm(v)
-    check = _check(f"d {name}", np.vdot(gradient, v), _difference(value, array, v), scale, DIFFERENCE)
-    if check.error > DIFFERENCE:
-        raise GradientCheckError(f"{layer!r}: {_says(check)}; {_worst(f'd {name}', value, array, gradient)}")
-    return check
+    size = np.linalg.norm(gradient) * np.linalg.norm(v)
+    return _check(layer, f"d {name}", np.vdot(gradient, v), _difference(value, array, v), size, floor, DIFFERENCE,
+                  lambda: _worst(f"d {name}", gradient, _differences(value, array)))
 
 
-def _difference(value, at, direction):
-    """d/dh value(at + h direction) at h = 0, by a central difference."""
-    return (value(at + STEP * direction) - value(at - STEP * direction)) / (2 * STEP)
+def _check(layer, rule, left, right, size, floor, tolerance, worst):
+    """The Check of two routes to a number whose terms have this size; raises if they disagree (or are NaN)."""
+    error = abs(left - right) / (max(size, floor) or 1.0)
+    if not error <= tolerance:
+        raise GradientCheckError(f"{layer!r}: {rule}: {left:.10g} by the rule, {right:.10g} by the other route "
+                                 f"(relative error {error:.1e}, allowed {tolerance:.0e}); {worst()}")
+    return Check(rule, float(left), float(right), float(error), tolerance)
 
 
-def _check(rule, left, right, scale, tolerance):
-    """Relative to `scale`; where both routes give zero, as for a bias before a centering, to 1."""
-    return Check(rule, left, right, abs(left - right) / max(scale, 1.0), tolerance)
+def _difference(function, at, direction):
+    """d/dh function(at + h direction) at h = 0, by a central difference."""
+    return (function(at + STEP * direction) - function(at - STEP * direction)) / (2 * STEP)
 
 
-def _says(check):
-    return (f"{check.rule}: {check.left:.10g} by the rule, {check.right:.10g} by the other route "
-            f"(relative error {check.error:.1e}, allowed {check.tolerance:.0e})")
-
-
-def _worst(name, value, array, gradient):
-    """The entry where `gradient` is furthest from a central difference, with both numbers."""
-    differences = np.empty(array.shape)
-    for index in np.ndindex(array.shape):
-        unit = np.zeros(array.shape)
+def _differences(value, at):
+    """The gradient of a number-valued function, one entry at a time."""
+    slopes = np.empty(at.shape)
+    for index in np.ndindex(at.shape):
+        unit = np.zeros(at.shape)
         unit[index] = 1.0
-        differences[index] = _difference(value, array, unit)
-    index = np.unravel_index(np.argmax(np.abs(differences - gradient)), array.shape)
-    place = tuple(int(i) for i in index)
-    return f"worst entry {name}{list(place)}: {gradient[index]:.10g}, by differences {differences[index]:.10g}"
+        slopes[index] = _difference(value, at, unit)
+    return slopes
+
+
+def _worst(name, by_rule, by_differences):
+    """The entry where two arrays are furthest apart, with both numbers."""
+    index = np.unravel_index(np.argmax(np.abs(by_rule - by_differences)), by_rule.shape)
+    place = [int(i) for i in index]
+    return f"worst entry {name}{place}: {by_rule[index]:.10g}, by differences {by_differences[index]:.10g}"
 
 
 def _same_shape(layer, name, array, like):

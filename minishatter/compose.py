@@ -15,8 +15,6 @@ import numpy as np
 from . import arguments
 from .layers import Layer
 
-PROTOCOL = ("params", "forward", "tangent", "backward", "freeze")
-
 
 def _named(place, arrays):
     """The dict `arrays` with "place." in front of each key."""
@@ -27,16 +25,13 @@ class Container(Layer):
     """What Chain and Sum share: children, and their parameters under one roof."""
 
     def __init__(self, *children):
-        for place, child in enumerate(children):
-            if not all(hasattr(child, name) for name in PROTOCOL):
-                raise TypeError(f"{type(self).__name__} is made of layers, with {', '.join(PROTOCOL)}; "
-                                f"got {child!r} at place {place}")
         if not children:
             raise ValueError(f"{type(self).__name__} needs at least one layer")
-        self._children = children
+        self._children = tuple(arguments.layer(f"layers[{place}]", child) for place, child in enumerate(children))
 
     @property
     def params(self):
+        """The children's arrays themselves, under their places' names."""
         named = (_named(place, child.params) for place, child in enumerate(self._children))
         return {key: array for params in named for key, array in params.items()}
 
@@ -50,6 +45,7 @@ class Chain(Container):
 
     @property
     def layers(self):
+        """The layers, in the order of the forward pass."""
         return self._children
 
     def forward(self, x):
@@ -88,25 +84,27 @@ class Sum(Container):
 
     def __init__(self, *branches, weights=None):
         super().__init__(*branches)
-        weights = (1.0,) * len(branches) if weights is None else tuple(weights)
-        if len(weights) != len(branches):
+        weights = (1.0,) * len(branches) if weights is None else weights
+        if np.shape(weights) != (len(branches),):
             raise ValueError(f"weights must have one number for each of the {len(branches)} branches, "
-                             f"got {len(weights)}")
+                             f"got {weights!r}")
         self.weights = tuple(arguments.number("weights", weight) for weight in weights)
 
     @property
     def branches(self):
+        """The layers that read the same x."""
         return self._children
 
     def forward(self, x):
-        y, cache = 0.0, []
-        for weight, branch in zip(self.weights, self.branches):
-            y_k, branch_cache = branch.forward(x)
-            if cache and y_k.shape != y.shape:
-                raise ValueError(f"the branches of a Sum must agree in shape, got {y.shape} and {y_k.shape}")
-            y = y + weight * y_k
-            cache.append(branch_cache)
-        return y, cache
+        outputs, cache = zip(*(branch.forward(x) for branch in self.branches))
+        return self.add(outputs), list(cache)
+
+    def add(self, outputs):
+        """The weighted sum of the branches' outputs, which must agree in shape."""
+        shapes = [output.shape for output in outputs]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"the branches of a Sum must agree in shape, got {' and '.join(map(str, shapes))}")
+        return sum(weight * output for weight, output in zip(self.weights, outputs))
 
     def tangent(self, t, cache):
         out = 0.0
@@ -138,7 +136,7 @@ def freeze(net, x):
     interact: it is one fixed function, the one whose derivative is taken when
     the statistics are "held".
     """
-    return net.freeze(arguments.array("x", x, ndim=2))
+    return arguments.layer("net", net).freeze(arguments.array("x", x, ndim=2))
 
 
 def active_units(net, x):
@@ -146,7 +144,7 @@ def active_units(net, x):
 
     Rectifiers come in the order in which the forward pass meets them.
     """
-    _, cache = net.forward(arguments.array("x", x, ndim=2))
+    _, cache = arguments.layer("net", net).forward(arguments.array("x", x, ndim=2))
     patterns = []
 
     def visit(cache):
@@ -193,7 +191,7 @@ def trace(net, x, dy):
     Returns a Trace of Records. Layers inside Chain and Sum are named by their
     places, as in `params`.
     """
-    x, dy = arguments.array("x", x, ndim=2), arguments.array("dy", dy, ndim=2)
+    net, x, dy = arguments.layer("net", net), arguments.array("x", x, ndim=2), arguments.array("dy", dy, ndim=2)
     records = Trace()
     y, pull_back = _visit(net, x, "", records)
     if dy.shape != y.shape:
@@ -212,7 +210,7 @@ def _visit(layer, x, name, records):
         return x, lambda dy: _pull_back_chain(steps, dy)
     if isinstance(layer, Sum):
         visits = [_visit(child, x, f"{name}{place}.", records) for place, child in enumerate(layer.branches)]
-        y = sum(weight * y_k for weight, (y_k, _) in zip(layer.weights, visits))
+        y = layer.add([y_k for y_k, _ in visits])
         return y, lambda dy: sum(step(weight * dy) for weight, (_, step) in zip(layer.weights, visits))
     y, cache = layer.forward(x)
     active = np.mean(cache.active) if hasattr(cache, "active") else np.nan

@@ -10,6 +10,8 @@ def write(path, data):
     A reader sees the old file or the new one, never half of one, also after a kill.
     """
     path = Path(path)
+    if not isinstance(data, bytes):
+        raise TypeError(f"data must be bytes, got {type(data).__name__}")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -78,7 +78,10 @@ def neuron_gradients(net, x):
     Statistics are held. This is the gradient that Definition 1 and the theorems are about: unlike
     df/dx it is not the projection on first-layer weights that also made the signal.
     """
-    x, (first, *rest) = _checked(net, x, "held")
+    x, layers = _checked(net, x, "held")
+    first, *rest = layers
+    if not rest:
+        raise ValueError(f"net must have a layer behind the first, got {net!r}")
     with np.errstate(over="ignore", invalid="ignore"):
         n, _ = first.forward(x[:, None])
         frozen = Chain(*rest).freeze(n)
@@ -88,11 +91,14 @@ def neuron_gradients(net, x):
 
 
 def pair_moments(build, x, pair, runs, seed, progress=None):
-    """For each net C(i,i), C(i,j), C(j,j) at the points pair = (i, j) of x, averaged over the first layer's units: (runs, 3).
+    """C(i,i), C(i,j), C(j,j) at the points pair = (i, j) of x, for each net: (runs, 3).
 
-    Products of `neuron_gradients`; arguments as for `ensemble`. Units of one layer are
-    exchangeable, so the mean over nets is Definition 1, with far less noise than one unit would give.
+    Products of `neuron_gradients`, averaged over the first layer's units; arguments as for
+    `ensemble`. Units of one layer are exchangeable, so the mean over nets is Definition 1, with
+    far less noise than one unit would give.
     """
+    if np.shape(pair) != (2,) or not max(pair) < np.size(x):
+        raise ValueError(f"pair must be two indices into the {np.size(x)} points of x, got {pair!r}")
     i, j = (arguments.integer("pair", point, least=0) for point in pair)
     rows = []
     for net in _draws(build, runs, seed, progress):
@@ -123,7 +129,16 @@ def _checked(net, x, statistics):
         return x, (net,)
     if not hasattr(net, "__iter__"):
         raise TypeError(f"net must be a layer, a Chain or an iterable of layers, got {net!r}")
-    return x, net
+    return x, _one_by_one(net)
+
+
+def _one_by_one(net):
+    """The layers of an iterable, each checked when it is drawn."""
+    layer = None
+    for layer in net:
+        yield arguments.layer("net", layer)
+    if layer is None:
+        raise ValueError("net must have at least one layer")
 
 
 def _pull_back(layers, x):
@@ -199,10 +214,7 @@ def _push_chain(chain, dual):
 
 
 def _push_sum(layer, dual):
-    out = 0.0
-    for weight, branch in zip(layer.weights, layer.branches):
-        out = out + weight * _push_dual(branch, dual.copy())
-    return out
+    return layer.add([_push_dual(branch, dual.copy()) for branch in layer.branches])
 
 
 def _push_by_layer(layer, dual):

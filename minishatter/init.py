@@ -40,6 +40,7 @@ def orthogonal(fan_in, fan_out, rng, gain=1.0):
     W^T W = gain I if fan_in >= fan_out, else W W^T = gain I. Q of a QR
     decomposition is uniform once the signs of R's diagonal are moved into it.
     """
+    fan_in, fan_out = arguments.integer("fan_in", fan_in), arguments.integer("fan_out", fan_out)
     square = normal(max(fan_in, fan_out), min(fan_in, fan_out), 1.0, rng)
     Q, R = np.linalg.qr(square)
     Q = Q * np.sign(np.diag(R))

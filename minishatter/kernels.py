@@ -18,7 +18,7 @@ ROW_PASS = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "n
 
 @njit(**ROW_PASS)
 def normalise(D, scale, shift, eps):
-    """BatchNorm: v, t = D[:, :N], D[:, N:];  g = scale / sqrt(var(v) + eps);  v <- g (v - mean v) + shift;  t <- g t."""
+    """BatchNorm: v <- g (v - mean v) + shift, t <- g t;  v, t = D[:, :N], D[:, N:], g = scale / sqrt(var v + eps)."""
     units, n = D.shape[0], D.shape[1] // 2
     for u in range(units):
         row = D[u]

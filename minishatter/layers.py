@@ -33,6 +33,12 @@ class Layer:
         return f"{type(self).__name__}()"
 
 
+def _check_width(layer, x, units):
+    if x.ndim != 2 or x.shape[1] != units:
+        raise ValueError(f"{layer} expects x of shape (N, {units}), got {x.shape}; "
+                         "do the layers chain? (a CReLU doubles the number of units)")
+
+
 class Identity(Layer):
     """y = x: the skip of a skip connection."""
 
@@ -47,6 +53,8 @@ class Identity(Layer):
 
 
 class DenseCache(NamedTuple):
+    """Of Dense and Affine: the input."""
+
     x: np.ndarray  # (N, fan_in)
 
 
@@ -66,9 +74,7 @@ class Dense(Layer):
 
     def forward(self, x):
         W, b = self.params["W"], self.params["b"]
-        if x.ndim != 2 or x.shape[1] != W.shape[0]:
-            raise ValueError(f"{self} expects x of shape (N, {W.shape[0]}), got {x.shape}; "
-                             "do the layers chain? (a CReLU doubles the number of units)")
+        _check_width(self, x, W.shape[0])
         return x @ W + b, DenseCache(x)  # (N, fan_out)
 
     def tangent(self, t, cache):
@@ -83,6 +89,8 @@ class Dense(Layer):
 
 
 class ReLUCache(NamedTuple):
+    """Of ReLU and CReLU: which outputs are active."""
+
     active: np.ndarray  # (N, units), True where x > 0
 
 
@@ -120,6 +128,8 @@ class CReLU(Layer):
 
 
 class PReLUCache(NamedTuple):
+    """Of PReLU: the input, and where it is active."""
+
     x: np.ndarray       # (N, units)
     active: np.ndarray  # (N, units), True where x > 0
 
@@ -165,6 +175,7 @@ class Affine(Layer):
         super().__init__(scale=scale, shift=shift)
 
     def forward(self, x):
+        _check_width(self, x, self.params["scale"].size)
         return self.params["scale"] * x + self.params["shift"], DenseCache(x)
 
     def tangent(self, t, cache):
@@ -197,6 +208,8 @@ class Center(Layer):
 
 
 class BatchNormCache(NamedTuple):
+    """Of BatchNorm: the normalised input, and what it was divided by."""
+
     xhat: np.ndarray  # (N, units), the normalised input
     std: np.ndarray   # (units,)
 
@@ -217,8 +230,7 @@ class BatchNorm(Layer):
         super().__init__(scale=np.ones(units), shift=np.zeros(units))
 
     def forward(self, x):
-        if x.ndim != 2 or x.shape[1] != self.params["scale"].size:
-            raise ValueError(f"{self} expects x of shape (N, {self.params['scale'].size}), got {x.shape}")
+        _check_width(self, x, self.params["scale"].size)
         std = np.sqrt(x.var(axis=0) + self.eps)
         xhat = (x - x.mean(axis=0)) / std
         return self.params["scale"] * xhat + self.params["shift"], BatchNormCache(xhat, std)
@@ -234,6 +246,7 @@ class BatchNorm(Layer):
         return dx, {"scale": (dy * xhat).sum(axis=0), "shift": dy.sum(axis=0)}
 
     def freeze(self, x):
+        _check_width(self, x, self.params["scale"].size)
         scale = self.params["scale"] / np.sqrt(x.var(axis=0) + self.eps)
         return Affine(scale, self.params["shift"] - scale * x.mean(axis=0))
 

@@ -43,7 +43,7 @@ def feedforward(depth, width=200, *, norm=None, activation="relu", init="he", bi
     weights; prelu: slope 1). With He weights the gradient has variance 1 over the
     draw of the net at any depth (Theorem 1). Section 2 of the paper.
     """
-    depth, width = arguments.integer("depth", depth), arguments.integer("width", width)
+    depth, width, bias_std, hidden_bias_std = _sizes(depth, width, bias_std, hidden_bias_std)
     arguments.one_of("norm", norm, NORMS)
     arguments.one_of("activation", activation, ACTIVATIONS)
     arguments.one_of("init", init, INITS)
@@ -91,12 +91,19 @@ def highway(depth, width=200, *, gamma2, bias_std=1.0, hidden_bias_std=0.0, rng)
 
 def _residual(depth, width, weights, branch_norm, bias_std, hidden_bias_std, rng):
     """The layers of a net of `depth` skip connections x <- weights[0] x + weights[1] W relu(norm(x))."""
-    depth, width = arguments.integer("depth", depth), arguments.integer("width", width)
+    depth, width, bias_std, hidden_bias_std = _sizes(depth, width, bias_std, hidden_bias_std)
     yield _first(width, bias_std, rng)
     for _ in range(depth):
         dense = Dense(draw.he(width, width, rng), draw.biases(width, hidden_bias_std, rng))
         yield Sum(Identity(), Chain(*branch_norm(width), ReLU(), dense), weights=weights)
     yield Dense(draw.he(width, 1, rng, gain=1.0))
+
+
+def _sizes(depth, width, bias_std, hidden_bias_std):
+    """What all builders check, before anything is drawn."""
+    return (arguments.integer("depth", depth), arguments.integer("width", width),
+            arguments.number("bias_std", bias_std, low=0.0),
+            arguments.number("hidden_bias_std", hidden_bias_std, low=0.0))
 
 
 def _first(width, bias_std, rng):

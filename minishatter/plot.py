@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from . import files
+from . import arguments, files
 
 # Okabe & Ito's palette: distinct for all common kinds of colour blindness.
 COLOUR = {"feedforward": "#D55E00", "resnet": "#0072B2", "resnet 0.1": "#009E73", "highway": "#CC79A7",
@@ -31,6 +31,8 @@ def page(size):
 
 def save(fig, path):
     """Write the figure as a PNG, whole or not at all, and close it."""
+    if not hasattr(fig, "savefig"):
+        raise TypeError(f"fig must be a matplotlib Figure, got {fig!r}")
     image = io.BytesIO()
     try:
         fig.savefig(image, format="png", metadata={"Software": None})
@@ -42,19 +44,19 @@ def save(fig, path):
 def shades(colour, n):
     """n shades of a colour, from light to full, for growing depth."""
     full = np.array(to_rgb(colour))
-    return [tuple(1 - strength * (1 - full)) for strength in np.linspace(0.4, 1.0, n)]
+    return [tuple(1 - strength * (1 - full)) for strength in np.linspace(0.4, 1.0, arguments.integer("n", n))]
 
 
 def gradient(ax, x, g, colour):
     """A gradient along the grid."""
-    ax.plot(x, g, color=colour, linewidth=0.9)
+    ax.plot(x, arguments.array("g", g, ndim=1), color=colour, linewidth=0.9)
     ax.set_xlim(x[0], x[-1])
     ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
 
 
 def matrix(ax, M, high=None):
     """A matrix as an image, dark = large, without ticks."""
-    image = ax.imshow(M, cmap="magma_r", vmin=0, vmax=high)
+    image = ax.imshow(arguments.array("M", M, ndim=2), cmap="magma_r", vmin=0, vmax=high)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
@@ -63,6 +65,9 @@ def matrix(ax, M, high=None):
 
 def curves(ax, x, intervals, labels, colours):
     """One line for each (value, low, high), arrays over x, with a band from low to high."""
+    if not len(intervals) == len(labels) == len(colours) or any(np.shape(i)[:1] != (3,) for i in intervals):
+        raise ValueError(f"intervals, labels and colours must be as many, each interval (value, low, high); "
+                         f"got {len(intervals)}, {len(labels)} and {len(colours)}")
     for (value, low, high), label, colour in zip(intervals, labels, colours, strict=True):
         ax.plot(x, value, color=colour, label=label)
         ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
@@ -70,12 +75,15 @@ def curves(ax, x, intervals, labels, colours):
 
 def raster(ax, active):
     """Activation pattern (N inputs, units): a row per unit, a column per input, black = active."""
-    ax.imshow(np.asarray(active).T, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
+    active = np.asarray(active)
+    if active.ndim != 2:
+        raise ValueError(f"active must have 2 axes (N, units), got shape {active.shape}")
+    ax.imshow(active.T, cmap="gray_r", vmin=0, vmax=1, aspect="auto")
     ax.set_xticks([])
     ax.set_yticks([])
 
 
 def histogram(ax, values, bins, colour):
     """The fraction of values in each bin."""
-    values = np.asarray(values)
+    values = arguments.array("values", values)
     ax.hist(values, bins=bins, weights=np.full(values.size, 1 / values.size), color=colour)

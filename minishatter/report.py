@@ -50,7 +50,7 @@ def quick():
 
 
 def folder():
-    """Where figures and the table go: the environment variable MINISHATTER_FIGURES, else figures/ below the current folder."""
+    """Where figures and the table go: the environment variable MINISHATTER_FIGURES, else figures/."""
     return Path(os.environ.get("MINISHATTER_FIGURES") or "figures")
 
 
@@ -60,13 +60,28 @@ def verdict(predicted, interval, measured, tolerance=0.0, in_kind=0.0):
     The margin is the smallest change of a predicted value that would change the
     verdict, relative to the half-width of the widened interval.
     """
-    low, high = np.subtract(interval[0], tolerance), np.add(interval[1], tolerance)
+    predicted, measured, (low, high) = _row_of_numbers(predicted, measured, interval)
+    low, high = low - arguments.number("tolerance", tolerance, 0.0), high + tolerance
     half = np.maximum((high - low) / 2, np.finfo(float).tiny)
     inside = np.min(np.minimum(predicted - low, high - predicted) / half)
     near = np.min((in_kind - np.abs(np.subtract(measured, predicted))) / half)
     if inside >= 0:
         return "agrees", inside
     return ("agrees in kind", min(-inside, near)) if near >= 0 else ("differs", min(-inside, -near))
+
+
+def _row_of_numbers(predicted, measured, interval):
+    """The arrays of one row, of one shape, finite, and the interval around the measured value."""
+    predicted, measured = arguments.array("predicted", predicted), arguments.array("measured", measured)
+    if len(np.atleast_1d(interval)) != 2:
+        raise ValueError(f"interval must be a pair (low, high), got {interval!r}")
+    low, high = (arguments.array("interval", end) for end in interval)
+    if not predicted.shape == measured.shape == low.shape == high.shape:
+        raise ValueError("predicted, measured and interval must have one shape, got "
+                         f"{predicted.shape}, {measured.shape}, {low.shape} and {high.shape}")
+    if not ((low <= measured) & (measured <= high)).all():
+        raise ValueError(f"interval must hold the measured value, got {interval} for {measured}")
+    return predicted, measured, (low, high)
 
 
 class Claim(NamedTuple):
@@ -83,7 +98,8 @@ class Claim(NamedTuple):
     margin: float
 
     def __str__(self):
-        return f"{self.verdict:<15}{self.statement}: predicted {_numbers(self.predicted)}, measured {_numbers(self.measured)}"
+        return (f"{self.verdict:<15}{self.statement}: predicted {_numbers(self.predicted)}, "
+                f"measured {_numbers(self.measured)}")
 
 
 class Report:
@@ -94,7 +110,7 @@ class Report:
 
     def __init__(self, name):
         self.name = str(name)
-        if not self.name[:2].isdigit():
+        if len(self.name) < 2 or not self.name[:2].isdigit():
             raise ValueError(f"name must start with the tutorial's two digits, got {name!r}")
         self.figure = folder() / f"{self.name}.png"
         self.claims = []
@@ -106,28 +122,25 @@ class Report:
         measured, the measured value twice if it is exact. Raises ValueError on NaN and on
         an interval that does not hold the measured value.
         """
-        predicted, measured = arguments.array("predicted", predicted), arguments.array("measured", measured)
-        low, high = (arguments.array("interval", end) for end in interval)
-        if not predicted.shape == measured.shape == low.shape == high.shape:
-            raise ValueError("predicted, measured and interval must have one shape, got "
-                             f"{predicted.shape}, {measured.shape}, {low.shape} and {high.shape}")
-        if not ((low <= measured) & (measured <= high)).all():
-            raise ValueError(f"interval must hold the measured value, got {interval} for {measured}")
+        predicted, measured, interval = _row_of_numbers(predicted, measured, interval)
         tolerance, in_kind = arguments.number("tolerance", tolerance, 0.0), arguments.number("in_kind", in_kind, 0.0)
-        decided = verdict(predicted, (low, high), measured, tolerance, in_kind)
-        claim = Claim(statement, source, predicted, measured, (low, high), tolerance, in_kind, *decided)
+        decided = verdict(predicted, interval, measured, tolerance, in_kind)
+        claim = Claim(statement, source, predicted, measured, interval, tolerance, in_kind, *decided)
         self.claims.append(claim)
         return claim
 
     def write(self, notes=""):
-        """Put the claims, and `notes` in Markdown below them, into this tutorial's section of the table; returns its path."""
+        """Put the claims, and `notes` in Markdown below them, into their section of the table; returns its path."""
         text = "\n".join([_table(COLUMNS, map(_row, self.claims)), *([notes] if notes else [])])
         return _update({self.name.replace("_", " "): text})
 
 
 def merge(path):
     """Put the sections of another REPLICATION.md into the one in `folder()`; returns the path of the latter."""
-    return _update(_sections(Path(path).read_text(encoding="utf-8")))
+    sections = _sections(Path(path).read_text(encoding="utf-8"))
+    if not sections:
+        raise ValueError(f"path must be a table of claims, got {path}, which has no section of a tutorial")
+    return _update(sections)
 
 
 def _update(changed):
@@ -141,7 +154,7 @@ def _update(changed):
 
 
 def progress(label):
-    """A wrapper for an iterable of known length: a tqdm bar if tqdm is installed, else a line per quarter, on stderr."""
+    """A wrapper for an iterable of known length: a tqdm bar if installed, else a line per quarter, on stderr."""
     try:
         from tqdm import tqdm
     except ImportError:
@@ -173,7 +186,7 @@ def _summary(sections):
 
 def _table(columns, rows):
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines) + "\n"
 
 
 def _row(claim):

@@ -50,6 +50,8 @@ def bootstrap_interval(samples, statistic, rng, level=0.99, resamples=1000):
     resamples, n = arguments.integer("resamples", resamples, least=100), len(np.atleast_1d(samples))
     if n < 5:
         raise ValueError(f"samples must have at least 5 entries along the first axis, got {n}")
+    if not callable(statistic):
+        raise TypeError(f"statistic must be a function of an array like samples, got {statistic!r}")
     draws = [statistic(samples[rng.integers(n, size=n)]) for _ in range(resamples)]
     tail = (1 - _level(level)) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
@@ -88,6 +90,8 @@ def brown_noise(shape, rng):
 
 
 def _shape(shape):
+    if shape == ():
+        raise ValueError("shape must have at least one axis, got ()")
     return tuple(arguments.integer("shape", n) for n in (shape if isinstance(shape, tuple) else (shape,)))
 
 
@@ -133,7 +137,7 @@ def correlation_length(acf, step=1.0):
 
     acf: (lags,) or (runs, lags). Infinite where it does not fall that far within the lags given.
     """
-    acf, step = arguments.array("acf", acf, ndim=(1, 2)), arguments.number("step", step)
+    acf, step = arguments.array("acf", acf, ndim=(1, 2)), arguments.number("step", step, low=0.0)
     lengths = [_first_below(row, np.exp(-1.0)) * step for row in np.atleast_2d(acf)]
     return np.array(lengths) if acf.ndim == 2 else lengths[0]
 
@@ -152,7 +156,11 @@ def _first_below(row, threshold):
 def covariance(gradients):
     """C(i, j) = mean over nets of g_i g_j: (runs, n) -> (n, n). No mean is subtracted: it is 0. Definition 1."""
     gradients = arguments.array("gradients", gradients, ndim=2)
-    return gradients.T @ gradients / len(gradients)
+    with np.errstate(over="ignore"):
+        C = gradients.T @ gradients / len(gradients)
+    if not np.isfinite(C).all():
+        raise ValueError("gradients must not be so large that their squares overflow; divide them by their maximum")
+    return C
 
 
 def correlation(gradients):
@@ -166,7 +174,10 @@ def correlation(gradients):
 
 def pair_correlation(moments):
     """R(i, j) from samples of C(i,i), C(i,j), C(j,j): (runs, 3) -> a number. See gradients.pair_moments."""
-    c_ii, c_ij, c_jj = arguments.array("moments", moments, ndim=2).mean(axis=0)
+    moments = arguments.array("moments", moments, ndim=2)
+    if moments.shape[1] != 3 or not (moments[:, ::2].mean(axis=0) > 0).all():
+        raise ValueError(f"moments must be (runs, 3): C(i,i) > 0, C(i,j), C(j,j) > 0; got shape {moments.shape}")
+    c_ii, c_ij, c_jj = moments.mean(axis=0)
     return c_ij / np.sqrt(c_ii * c_jj)
 
 

@@ -33,12 +33,12 @@ def feedforward(depth):
 
 
 def resnet(depth, alpha=1.0, beta=1.0):
-    """Theorem 2, x <- alpha (x + beta W relu(x)): variance (alpha^2 (1 + beta^2))^L, covariance (alpha^2 (1 + beta^2/2))^L.
+    """Theorem 2, x <- alpha (x + beta W relu(x)).
 
-    alpha = beta = 1 is the theorem: 2^L, (3/2)^L, (3/4)^L. alpha = 1/sqrt 2 brings the
-    variance to 1 and leaves the correlation.
+    Variance (alpha^2 (1 + beta^2))^L, covariance (alpha^2 (1 + beta^2/2))^L. alpha = beta = 1 is
+    the theorem: 2^L, (3/2)^L, (3/4)^L. alpha = 1/sqrt 2 brings the variance to 1 and leaves the correlation.
     """
-    depth, alpha, beta = arguments.integer("depth", depth), arguments.number("alpha", alpha), arguments.number("beta", beta)
+    depth, alpha, beta = arguments.integer("depth", depth), _factor("alpha", alpha), _factor("beta", beta)
     return _layers(alpha**2 * (1 + beta**2), alpha**2 * (1 + beta**2 / 2), depth)
 
 
@@ -50,7 +50,7 @@ def batchnorm_resnet(depth, beta=1.0):
     The theorem counts L - 1 residual layers; v_l is the variance of the signal that
     batch normalisation divides by in the l-th of them.
     """
-    depth, beta = arguments.integer("depth", depth), arguments.number("beta", beta)
+    depth, beta = arguments.integer("depth", depth), _factor("beta", beta)
     v = beta**2 * np.arange(depth - 1) + 1.0
     variance, covariance = beta**2 * (depth - 1) + 1.0, float(np.prod(1 + beta**2 / (2 * v)))
     return Moments(variance, covariance, covariance / variance)
@@ -70,12 +70,17 @@ def batchnorm_resnet_asymptote(depth, beta=1.0):
 
 
 def highway(depth, gamma2):
-    """Corollary 1, x <- gamma1 x + gamma2 W relu(x), gamma1^2 + gamma2^2 = 1: variance 1, R = (gamma1^2 + gamma2^2/2)^L.
+    """Corollary 1, x <- gamma1 x + gamma2 W relu(x), gamma1^2 + gamma2^2 = 1.
 
-    With gamma2 = sqrt(1/L) the correlation tends to 1/sqrt e = 0.6065.
+    Variance 1, correlation (gamma1^2 + gamma2^2/2)^L. With gamma2 = sqrt(1/L) it tends to 1/sqrt e = 0.6065.
     """
     depth, gamma2 = arguments.integer("depth", depth), arguments.number("gamma2", gamma2, low=0.0, high=1.0)
     return _layers(1.0, 1 - gamma2**2 / 2, depth)
+
+
+def _factor(name, value):
+    """A number whose square, and the product of two of whose squares, does not overflow."""
+    return arguments.number(name, value, low=-1e75, high=1e75)
 
 
 def _layers(variance_factor, covariance_factor, depth):
@@ -110,16 +115,16 @@ def _cosine(c):
 
 
 def feedforward_kernel(depth, c=0.0):
-    """R of a wide plain He net without normalisation: prod of k0(c_l), c_{l+1} = k1(c_l), for inputs of correlation c."""
-    correlation = 1.0
+    """R of a wide plain He net: the product of k0(c_l), with c_{l+1} = k1(c_l), for inputs of correlation c."""
+    c, correlation = arguments.number("c", c), 1.0
     for _ in range(arguments.integer("depth", depth)):
         correlation, c = correlation * float(k0(c)), float(k1(c))
     return correlation
 
 
 def resnet_kernel(depth, beta=1.0, c=0.0):
-    """R of a wide resnet without normalisation: with b = beta^2, prod of (1 + b k0(c_l)) / (1 + b), c <- (c + b k1(c)) / (1 + b)."""
-    b, correlation = arguments.number("beta", beta)**2, 1.0
+    """R of a wide resnet without BN, b = beta^2: prod of (1 + b k0(c_l)) / (1 + b); c <- (c + b k1(c)) / (1 + b)."""
+    b, c, correlation = _factor("beta", beta)**2, arguments.number("c", c), 1.0
     for _ in range(arguments.integer("depth", depth)):
         correlation, c = correlation * float(1 + b * k0(c)) / (1 + b), float(c + b * k1(c)) / (1 + b)
     return correlation
@@ -141,13 +146,18 @@ def gated_gradients(depth, width, runs, rng, *, skip=0.0, branch=1.0, normalise=
     runs, rng = arguments.integer("runs", runs), arguments.generator("rng", rng)
     skip, branch = arguments.number("skip", skip), arguments.number("branch", branch)
     t = np.repeat(rng.standard_normal((runs, 1, width)), 2, axis=1)  # (runs, 2, width): both inputs see one v
-    for l in range(depth):
-        gate = rng.random(t.shape) < 0.5
-        W = rng.standard_normal((runs, width, width)) * math.sqrt(2 / width)
-        std = math.sqrt(branch**2 * l + 1) if normalise else 1.0
-        t = skip * t + branch * ((gate * t / std) @ W)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for l in range(depth):
+            gate = rng.random(t.shape) < 0.5
+            W = rng.standard_normal((runs, width, width)) * math.sqrt(2 / width)
+            std = math.sqrt(branch**2 * l + 1) if normalise else 1.0
+            t = skip * t + branch * ((gate * t / std) @ W)
     readout = rng.standard_normal((runs, width, 1)) / math.sqrt(width)
-    return (t @ readout)[:, :, 0]
+    gradients = (t @ readout)[:, :, 0]
+    if not np.isfinite(gradients).all():
+        raise ValueError(f"depth must be smaller, got {depth}: with skip={skip:g} and branch={branch:g} the gradients "
+                         "overflowed")
+    return gradients
 
 
 def active_paths(weights, active):
@@ -193,6 +203,8 @@ def donsker_test(paths, times):
         raise ValueError("paths must be (runs, K + 1) at K + 1 increasing times, with runs >= 50 and K >= 3; "
                          f"got shape {paths.shape} and {times.size} times")
     z = np.diff(paths, axis=1) / np.sqrt(dt)  # (runs, K), N(0, 1) for Brownian motion
+    if not (np.ptp(z, axis=0) > 0).all():
+        raise ValueError("paths must have increments that differ from run to run")
     pairs = dt.size * (dt.size - 1)           # K (K - 1) / 2 pairs, for z and again for z^2
     chi_square = sum(runs * (np.tril(np.corrcoef(a, rowvar=False), -1)**2).sum() for a in (z, z**2))
     log_dt = np.log(dt) - np.log(dt).mean()

@@ -1,0 +1,455 @@
+"""Bad input: every public function refuses it with a ValueError or TypeError that names the argument.
+
+Never an AttributeError from deep inside, a broadcasting error, a silent NaN, a line printed
+or a file left behind. A row of the table is `bad(text, function, *args, **kwargs)`; the
+first word of the text is the argument that the message must name (a regular expression).
+"""
+
+import inspect
+import types
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from minishatter import arguments, check, compose, files, gradients, init, layers, nets, plot, report, stats, theory
+from minishatter.compose import Chain, Sum
+from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
+
+NAN, INF = np.nan, np.inf
+RNG, LEGACY = np.random.default_rng(0), np.random.RandomState(0)
+ONES, GRID = np.ones((7, 5)), np.linspace(-2, 2, 7)
+
+
+def place(function):
+    """Where a function or method is defined: "nets.feedforward", "layers.Dense.forward"."""
+    return f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+
+
+def bad(text, function, *args, **kwargs):
+    return pytest.param(text.split()[0], function, args, kwargs, id=f"{place(function)}: {text}")
+
+
+def exploding(rng):
+    """A net whose gradient is 1e600."""
+    return Chain(*(Dense(np.array([[1e200]])) for _ in range(3)))
+
+
+def ax():
+    """Axes that belong to no window."""
+    return Figure().subplots()
+
+
+ARGUMENTS = [
+    bad("depth a float", arguments.integer, "depth", 2.0),
+    bad("depth a boolean", arguments.integer, "depth", True),
+    bad("depth a NumPy boolean", arguments.integer, "depth", np.bool_(True)),
+    bad("depth text", arguments.integer, "depth", "2"),
+    bad("depth too small", arguments.integer, "depth", 0),
+    bad("beta text", arguments.number, "beta", "1.0"),
+    bad("beta a boolean", arguments.number, "beta", False),
+    bad("beta None", arguments.number, "beta", None),
+    bad("beta complex", arguments.number, "beta", 1j),
+    bad("beta NaN", arguments.number, "beta", NAN),
+    bad("beta infinite", arguments.number, "beta", -INF),
+    bad("beta out of range", arguments.number, "beta", 1.5, 0.0, 1.0),
+    bad("x text", arguments.array, "x", "abc"),
+    bad("x None", arguments.array, "x", None),
+    bad("x booleans", arguments.array, "x", [True, False]),
+    bad("x complex", arguments.array, "x", [1j]),
+    bad("layer a class", arguments.layer, "layer", Identity),
+    bad("x ragged", arguments.array, "x", [[1.0], [1.0, 2.0]]),
+    bad("x empty", arguments.array, "x", []),
+    bad("x NaN", arguments.array, "x", [1.0, NAN]),
+    bad("x infinite", arguments.array, "x", [INF]),
+    bad("x with too many axes", arguments.array, "x", ONES, 1),
+    bad("norm unknown", arguments.one_of, "norm", "layer", ("batch", "center")),
+    bad("norm a list", arguments.one_of, "norm", ["batch"], {"batch": 1, "center": 2}),
+    bad("rng a seed", arguments.generator, "rng", 0),
+    bad("rng None", arguments.generator, "rng", None),
+    bad("rng a RandomState", arguments.generator, "rng", LEGACY),
+    bad("rng the module", arguments.generator, "rng", np.random),
+]
+
+LAYERS = [
+    bad("W a vector", Dense, np.ones(5)),
+    bad("W NaN", Dense, [[NAN]]),
+    bad("W text", Dense, "W"),
+    bad("b of the wrong length", Dense, ONES, np.ones(7)),
+    bad("b a matrix", Dense, ONES, ONES),
+    bad("b infinite", Dense, ONES, np.full(5, INF)),
+    bad("x that does not chain", Dense(ONES).forward, ONES),
+    bad("x a vector", Dense(ONES).forward, np.ones(7)),
+    bad("slope two numbers", PReLU, [0.1, 0.2]),
+    bad("slope text", PReLU, "steep"),
+    bad("slope None", PReLU, None),
+    bad("slope NaN", PReLU, NAN),
+    bad("scale a number", Affine, 1.0, np.ones(5)),
+    bad("scale infinite", Affine, [INF], [0.0]),
+    bad("shift of another length", Affine, np.ones(5), np.ones(3)),
+    bad("x of the wrong width", Affine(np.ones(5), np.ones(5)).forward, np.ones((7, 3))),
+    bad("x of width 1, which would broadcast", Affine(np.ones(5), np.ones(5)).forward, np.ones((7, 1))),
+    bad("units zero", BatchNorm, 0),
+    bad("units a float", BatchNorm, 5.0),
+    bad("units a boolean", BatchNorm, True),
+    bad("eps negative", BatchNorm, 5, -1e-5),
+    bad("eps NaN", BatchNorm, 5, NAN),
+    bad("x of the wrong width", BatchNorm(5).forward, np.ones((7, 3))),
+    bad("x a vector", BatchNorm(5).forward, np.ones(5)),
+    bad("x of the wrong width", BatchNorm(5).freeze, np.ones((7, 3))),
+    bad("x of width 1, which would broadcast", BatchNorm(5).freeze, np.ones((7, 1))),
+]
+
+NARROW = Sum(Identity(), Dense(np.ones((5, 1))))  # its branches are (N, 5) and (N, 1)
+
+COMPOSE = [
+    bad("layer missing", Chain),
+    bad("layers a number", Chain, 5),
+    bad("layers a list", Chain, [ReLU()]),
+    bad("layers a class", Chain, ReLU),
+    bad("layers the class of a container", Chain, Chain),
+    bad("x that does not chain", Chain(Dense(ONES), CReLU(), Dense(ONES.T)).forward, np.ones((3, 7))),
+    bad("layer missing", Sum),
+    bad("weights too few", Sum, Identity(), ReLU(), weights=(1.0,)),
+    bad("weights NaN", Sum, Identity(), weights=(NAN,)),
+    bad("weights a boolean", Sum, Identity(), weights=(True,)),
+    bad("weights text", Sum, Identity(), ReLU(), weights="ab"),
+    bad("weights a number", Sum, Identity(), weights=1.0),
+    bad("branches that do not add", Sum(Identity(), Dense(np.ones((5, 3)))).forward, ONES),
+    bad("branches that would broadcast", NARROW.forward, ONES),
+    bad("net a number", compose.freeze, 5, ONES),
+    bad("x a vector", compose.freeze, Center(), np.ones(5)),
+    bad("x NaN", compose.freeze, Center(), NAN * ONES),
+    bad("x of the wrong width", compose.freeze, Chain(BatchNorm(3), ReLU()), ONES),
+    bad("net a number", compose.active_units, 5, ONES),
+    bad("x infinite", compose.active_units, ReLU(), INF * ONES),
+    bad("x empty", compose.active_units, ReLU(), np.ones((0, 5))),
+    bad("net a number", compose.trace, 5, ONES, ONES),
+    bad("x a vector", compose.trace, ReLU(), np.ones(5), ONES),
+    bad("x NaN", compose.trace, ReLU(), NAN * ONES, ONES),
+    bad("dy of the wrong shape", compose.trace, ReLU(), ONES, ONES.T),
+    bad("dy infinite", compose.trace, ReLU(), ONES, INF * ONES),
+    bad("branches that would broadcast", compose.trace, NARROW, ONES, ONES),
+]
+
+INIT = [
+    bad("fan_in zero", init.normal, 0, 3, 1.0, RNG),
+    bad("fan_out a float", init.normal, 3, 3.0, 1.0, RNG),
+    bad("std negative", init.normal, 3, 3, -1.0, RNG),
+    bad("std NaN", init.normal, 3, 3, NAN, RNG),
+    bad("rng a RandomState", init.normal, 3, 3, 1.0, LEGACY),
+    bad("fan_in a boolean", init.he, True, 3, RNG),
+    bad("fan_out negative", init.he, 3, -3, RNG),
+    bad("gain negative", init.he, 3, 3, RNG, -2.0),
+    bad("gain text", init.he, 3, 3, RNG, "relu"),
+    bad("rng missing", init.he, 3, 3),
+    bad("fan_in a float", init.glorot, 3.0, 3, RNG),
+    bad("fan_out zero", init.glorot, 3, 0, RNG),
+    bad("rng a seed", init.glorot, 3, 3, 0),
+    bad("fan_in zero", init.orthogonal, 0, 3, RNG),
+    bad("fan_in text", init.orthogonal, "3", 3, RNG),
+    bad("fan_out a float", init.orthogonal, 2, 2.5, RNG),
+    bad("gain infinite", init.orthogonal, 3, 3, RNG, INF),
+    bad("rng a RandomState", init.orthogonal, 3, 3, LEGACY),
+    bad("fan_in odd", init.looks_linear, 3, 3, RNG),
+    bad("fan_in a float", init.looks_linear, 4.0, 3, RNG),
+    bad("fan_out zero", init.looks_linear, 4, 0, RNG),
+    bad("units zero", init.biases, 0, 1.0, RNG),
+    bad("std negative", init.biases, 3, -1.0, RNG),
+    bad("rng None", init.biases, 3, 1.0, None),
+]
+
+# What all builders refuse, by the same words.
+BUILDERS = [row for build, options in ((nets.feedforward, {}), (nets.resnet, {}), (nets.highway, {"gamma2": 0.5}))
+            for row in (bad("depth zero", build, 0, 5, **options, rng=RNG),
+                        bad("depth a float", build, 3.0, 5, **options, rng=RNG),
+                        bad("depth a boolean", build, True, 5, **options, rng=RNG),
+                        bad("depth missing", build, **options, rng=RNG),
+                        bad("width zero", build, 3, 0, **options, rng=RNG),
+                        bad("width text", build, 3, "wide", **options, rng=RNG),
+                        bad("rng missing", build, 3, 5, **options),
+                        bad("rng a seed", build, 3, 5, **options, rng=0),
+                        bad("rng a RandomState", build, 3, 5, **options, rng=LEGACY),
+                        bad("bias_std negative", build, 3, 5, **options, bias_std=-1.0, rng=RNG),
+                        bad("hidden_bias_std NaN", build, 3, 5, **options, hidden_bias_std=NAN, rng=RNG),
+                        bad("hidden_bias_std negative in a net of one layer", build, 1, 5, **options,
+                            hidden_bias_std=-1.0, rng=RNG),
+                        bad("depth zero, of lazy layers", build.layers, 0, 5, **options, rng=RNG))]
+
+NETS = BUILDERS + [
+    bad("norm unknown", nets.feedforward, 3, 5, norm="layer", rng=RNG),
+    bad("norm a boolean", nets.feedforward, 3, 5, norm=True, rng=RNG),
+    bad("norm a list", nets.feedforward, 3, 5, norm=["batch"], rng=RNG),
+    bad("activation unknown", nets.feedforward, 3, 5, activation="tanh", rng=RNG),
+    bad("activation a class", nets.feedforward, 3, 5, activation=ReLU, rng=RNG),
+    bad("init unknown", nets.feedforward, 3, 5, init="zeros", rng=RNG),
+    bad("looks_linear with relu", nets.feedforward, 3, 5, init="looks_linear", rng=RNG),
+    bad("norm unknown", nets.resnet, 3, 5, norm="group", rng=RNG),
+    bad("alpha NaN", nets.resnet, 3, 5, alpha=NAN, rng=RNG),
+    bad("beta text", nets.resnet, 3, 5, beta="0.1", rng=RNG),
+    bad("gamma2 missing", nets.highway, 3, 5, rng=RNG),
+    bad("gamma2 above 1", nets.highway, 3, 5, gamma2=1.5, rng=RNG),
+    bad("gamma2 below 0", nets.highway, 3, 5, gamma2=-0.1, rng=RNG),
+    bad("gamma2 NaN", nets.highway, 3, 5, gamma2=NAN, rng=RNG),
+    bad("gamma2 a boolean", nets.highway, 3, 5, gamma2=True, rng=RNG),
+]
+
+CHECK = [
+    bad("layer a number", check.check_layer, 5, ONES, RNG),
+    bad("x NaN", check.check_layer, ReLU(), NAN * ONES, RNG),
+    bad("x text", check.check_layer, ReLU(), "x", RNG),
+    bad("x empty", check.check_layer, ReLU(), np.ones((0, 5)), RNG),
+    bad("x that does not chain", check.check_layer, Dense(ONES), ONES, RNG),
+    bad("rng missing", check.check_layer, ReLU(), ONES),
+    bad("rng a RandomState", check.check_layer, ReLU(), ONES, LEGACY),
+]
+
+SLOPE = Dense([[1.0]])
+SMALL = Chain(SLOPE, SLOPE)
+
+# What the functions of a net and a grid refuse alike.
+ON_A_GRID = [row for function in (gradients.input_gradient, gradients.readable_gradient, gradients.neuron_gradients)
+             for row in (bad("net a number", function, 5, GRID),
+                         bad("net an empty list", function, [], GRID),
+                         bad("net a list of numbers", function, [1, 2], GRID),
+                         bad("net text", function, "resnet", GRID),
+                         bad("net of two outputs", function, Chain(SLOPE, Dense([[1.0, 1.0]])), GRID),
+                         bad("x of one point", function, SMALL, [1.0]),
+                         bad("x a column", function, SMALL, GRID[:, None]),
+                         bad("x NaN", function, SMALL, [0.0, NAN]),
+                         bad("x text", function, SMALL, "grid"),
+                         bad("x where the net takes two inputs", function, Chain(Dense([[1.0], [1.0]]), SLOPE), GRID),
+                         bad("branches that would broadcast", function,
+                             Chain(Dense(np.ones((1, 5))), NARROW, Dense(np.ones((5, 1)))), GRID),
+                         bad("gradient overflowed", function, exploding(RNG), GRID))]
+
+GRADIENTS = ON_A_GRID + [
+    bad("n of one point", gradients.grid, 1),
+    bad("n a float", gradients.grid, 256.0),
+    bad("n a boolean", gradients.grid, True),
+    bad("low above high", gradients.grid, 5, 2.0, -2.0),
+    bad("low equal to high", gradients.grid, 5, 2.0, 2.0),
+    bad("low NaN", gradients.grid, 5, NAN),
+    bad("high infinite", gradients.grid, 5, 0.0, INF),
+    bad("statistics unknown", gradients.input_gradient, SLOPE, GRID, "frozen"),
+    bad("statistics a boolean", gradients.readable_gradient, SLOPE, GRID, True),
+    bad("net of one layer", gradients.neuron_gradients, SLOPE, GRID),
+    bad("net of two outputs, through", gradients.input_gradient, Dense([[1.0, 1.0]]), GRID, "through"),
+    bad("net an empty list, through", gradients.input_gradient, [], GRID, "through"),
+    bad("gradient overflowed, through", gradients.input_gradient, exploding(RNG), GRID, "through"),
+    bad("build a net", gradients.ensemble, SLOPE, GRID, 2, 0),
+    bad("build None", gradients.ensemble, None, GRID, 2, 0),
+    bad("net None, built", gradients.ensemble, lambda rng: None, GRID, 2, 0),
+    bad("gradient overflowed", gradients.ensemble, exploding, GRID, 2, 0),
+    bad("x of one point", gradients.ensemble, lambda rng: SLOPE, [1.0], 2, 0),
+    bad("runs zero", gradients.ensemble, lambda rng: SLOPE, GRID, 0, 0),
+    bad("runs a float", gradients.ensemble, lambda rng: SLOPE, GRID, 2.0, 0),
+    bad("seed negative", gradients.ensemble, lambda rng: SLOPE, GRID, 2, -1),
+    bad("seed text", gradients.ensemble, lambda rng: SLOPE, GRID, 2, "seed"),
+    bad("seed with a float", gradients.ensemble, lambda rng: SLOPE, GRID, 2, [0, 1.5]),
+    bad("statistics unknown", gradients.ensemble, lambda rng: SLOPE, GRID, 2, 0, "batch"),
+    bad("build a net", gradients.pair_moments, SMALL, GRID, (0, 1), 2, 0),
+    bad("net None, built", gradients.pair_moments, lambda rng: None, GRID, (0, 1), 2, 0),
+    bad("pair a number", gradients.pair_moments, lambda rng: SMALL, GRID, 1, 2, 0),
+    bad("pair of three", gradients.pair_moments, lambda rng: SMALL, GRID, (0, 1, 2), 2, 0),
+    bad("pair of floats", gradients.pair_moments, lambda rng: SMALL, GRID, (0.0, 1.0), 2, 0),
+    bad("pair outside the grid", gradients.pair_moments, lambda rng: SMALL, GRID, (0, 7), 2, 0),
+    bad("runs zero", gradients.pair_moments, lambda rng: SMALL, GRID, (0, 1), 0, 0),
+]
+
+STATS = [
+    bad("samples too few", stats.mean_interval, [1.0, 2.0, 3.0, 4.0]),
+    bad("samples a number", stats.mean_interval, 1.0),
+    bad("samples NaN", stats.mean_interval, NAN * ONES),
+    bad("level in percent", stats.mean_interval, ONES, 99),
+    bad("level a boolean", stats.mean_interval, ONES, True),
+    bad("samples too few", stats.bootstrap_interval, [1.0, 2.0], np.mean, RNG),
+    bad("statistic no function", stats.bootstrap_interval, ONES, "mean", RNG),
+    bad("rng a RandomState", stats.bootstrap_interval, ONES, np.mean, LEGACY),
+    bad("level too low", stats.bootstrap_interval, ONES, np.mean, RNG, 0.01),
+    bad("resamples too few", stats.bootstrap_interval, ONES, np.mean, RNG, resamples=10),
+    bad("resamples a float", stats.bootstrap_interval, ONES, np.mean, RNG, resamples=1e3),
+    bad("p zero", stats.student_quantile, 0.0, 5),
+    bad("dof too small", stats.student_quantile, 0.9, 3),
+    bad("dof a float", stats.student_quantile, 0.9, 5.0),
+    bad("shape zero", stats.white_noise, 0, RNG),
+    bad("shape with a float", stats.white_noise, (2, 3.0), RNG),
+    bad("rng missing", stats.white_noise, 5),
+    bad("rng a RandomState", stats.white_noise, 5, LEGACY),
+    bad("shape empty", stats.brown_noise, (), RNG),
+    bad("shape a list", stats.brown_noise, [2, 3], RNG),
+    bad("rng a seed", stats.brown_noise, 5, 0),
+    bad("g constant", stats.rank_one_covariance, np.ones(5)),
+    bad("g NaN", stats.rank_one_covariance, [1.0, NAN]),
+    bad("g a stack", stats.rank_one_covariance, ONES),
+    bad("g constant", stats.autocorrelation, np.full(5, 0.1), 2),
+    bad("g zero", stats.autocorrelation, np.zeros(5), 2, subtract_mean=False),
+    bad("g with one constant series", stats.autocorrelation, np.stack([np.arange(5), np.ones(5)]), 2),
+    bad("g infinite", stats.autocorrelation, [1.0, INF], 1),
+    bad("g a number", stats.autocorrelation, 1.0, 0),
+    bad("max_lag as long as g", stats.autocorrelation, GRID, 7),
+    bad("max_lag negative", stats.autocorrelation, GRID, -1),
+    bad("max_lag a float", stats.autocorrelation, GRID, 2.0),
+    bad("acf NaN", stats.correlation_length, [1.0, NAN]),
+    bad("acf of three axes", stats.correlation_length, np.ones((2, 2, 2))),
+    bad("step negative", stats.correlation_length, [1.0, 0.0], -0.1),
+    bad("step infinite", stats.correlation_length, [1.0, 0.0], INF),
+    bad("gradients of one net", stats.covariance, GRID),
+    bad("gradients NaN", stats.covariance, NAN * ONES),
+    bad("gradients whose squares overflow", stats.covariance, 1e200 * ONES),
+    bad("gradients zero at one point", stats.correlation, np.array([[1.0, 0.0]])),
+    bad("gradients infinite", stats.correlation, INF * ONES),
+    bad("moments of two columns", stats.pair_correlation, np.ones((7, 2))),
+    bad("moments NaN", stats.pair_correlation, NAN * np.ones((7, 3))),
+    bad("moments zero", stats.pair_correlation, np.zeros((7, 3))),
+    bad("D zero", stats.effective_rank, 0 * ONES),
+    bad("D a vector", stats.effective_rank, np.ones(5)),
+    bad("D NaN", stats.effective_rank, NAN * ONES),
+    bad("D zero", stats.relative_effective_rank, 0 * ONES, RNG),
+    bad("draws zero", stats.relative_effective_rank, ONES, RNG, 0),
+    bad("rng None", stats.relative_effective_rank, ONES, None),
+] + [row for function in (stats.activity, stats.coactivity, stats.contiguity)
+     for row in (bad("active numbers", function, ONES),
+                 bad("active of one unit's axis", function, np.ones(5, dtype=bool)),
+                 bad("active at a single input", function, np.ones((1, 5), dtype=bool)))]
+
+THEORY = [
+    bad("depth zero", theory.feedforward, 0),
+    bad("depth a float", theory.feedforward, 2.0),
+    bad("depth a boolean", theory.feedforward, True),
+    bad("depth zero", theory.resnet, 0),
+    bad("depth too large: the variance overflows", theory.resnet, 5000),
+    bad("alpha NaN", theory.resnet, 3, NAN),
+    bad("beta text", theory.resnet, 3, 1.0, "0.1"),
+    bad("alpha too large: its square overflows", theory.resnet, 3, 1e200),
+    bad("(alpha|beta|depth) too large: the product overflows", theory.resnet, 3, 1e100, 1e100),
+    bad("depth zero", theory.batchnorm_resnet, 0),
+    bad("beta infinite", theory.batchnorm_resnet, 3, INF),
+    bad("beta too large: its square overflows", theory.batchnorm_resnet, 3, 1e200),
+    bad("depth below 1 / beta^2", theory.batchnorm_resnet_asymptote, 50, 0.1),
+    bad("beta zero", theory.batchnorm_resnet_asymptote, 50, 0.0),
+    bad("depth a float", theory.highway, 3.0, 0.5),
+    bad("gamma2 above 1", theory.highway, 3, 1.01),
+    bad("gamma2 negative", theory.highway, 3, -0.5),
+    bad("c above 1", theory.k0, 1.5),
+    bad("c NaN", theory.k0, NAN),
+    bad("c text", theory.k0, "c"),
+    bad("c below -1", theory.k1, [0.0, -1.5]),
+    bad("depth zero", theory.feedforward_kernel, 0),
+    bad("c above 1", theory.feedforward_kernel, 3, 2.0),
+    bad("c an array", theory.feedforward_kernel, 3, [0.1, 0.2]),
+    bad("depth a boolean", theory.resnet_kernel, True),
+    bad("beta NaN", theory.resnet_kernel, 3, NAN),
+    bad("beta too large: its square overflows", theory.resnet_kernel, 3, 1e200),
+    bad("c below -1", theory.resnet_kernel, 3, 1.0, -2.0),
+    bad("depth zero", theory.gated_gradients, 0, 5, 7, RNG),
+    bad("width a float", theory.gated_gradients, 3, 5.0, 7, RNG),
+    bad("runs zero", theory.gated_gradients, 3, 5, 0, RNG),
+    bad("rng a RandomState", theory.gated_gradients, 3, 5, 7, LEGACY),
+    bad("skip infinite", theory.gated_gradients, 3, 5, 7, RNG, skip=INF),
+    bad("(depth|skip|branch) too large: the gradients overflow", theory.gated_gradients, 40, 11, 2, RNG, branch=1e10),
+    bad("weights that do not chain", theory.active_paths, [np.ones((1, 3)), np.ones((2, 1))], [np.ones(3)]),
+    bad("weights NaN", theory.active_paths, [NAN * np.ones((1, 3)), np.ones((3, 1))], [np.ones(3)]),
+    bad("active for too few units", theory.active_paths, [np.ones((1, 3)), np.ones((3, 1))], [np.ones(2)]),
+    bad("paths too few", theory.donsker_test, np.ones((7, 5)), np.arange(5)),
+    bad("paths NaN", theory.donsker_test, NAN * np.ones((60, 5)), np.arange(5)),
+    bad("paths constant", theory.donsker_test, np.ones((60, 5)), np.arange(5)),
+    bad("times decreasing", theory.donsker_test, np.ones((60, 5)), -np.arange(5)),
+    bad("times of another length", theory.donsker_test, np.ones((60, 5)), np.arange(4)),
+]
+
+CLAIM = report.Report("01_test").claim
+
+REPORT = [
+    bad("name without digits", report.Report, "gradients"),
+    bad("name of one digit", report.Report, "7"),
+    bad("name None", report.Report, None),
+    bad("predicted NaN", CLAIM, "s", "p", NAN, 1.0, (0.0, 2.0)),
+    bad("predicted text", CLAIM, "s", "p", "one", 1.0, (0.0, 2.0)),
+    bad("measured infinite", CLAIM, "s", "p", 1.0, INF, (0.0, INF)),
+    bad("measured of another shape", CLAIM, "s", "p", 1.0, np.ones(2), (0.0, 2.0)),
+    bad("interval beside the measured value", CLAIM, "s", "p", 1.0, 1.0, (2.0, 3.0)),
+    bad("interval the wrong way round", CLAIM, "s", "p", 1.0, 1.0, (2.0, 0.0)),
+    bad("interval NaN", CLAIM, "s", "p", 1.0, 1.0, (NAN, 2.0)),
+    bad("interval a number", CLAIM, "s", "p", 1.0, 1.0, 0.5),
+    bad("interval of three numbers", CLAIM, "s", "p", 1.0, 1.0, (0.0, 1.0, 2.0)),
+    bad("tolerance negative", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), tolerance=-0.1),
+    bad("in_kind NaN", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), in_kind=NAN),
+    bad("predicted NaN", report.verdict, NAN, (0.0, 2.0), 1.0),
+    bad("measured NaN", report.verdict, 1.0, (0.0, 2.0), NAN),
+    bad("interval the wrong way round", report.verdict, 1.0, (2.0, 0.0), 1.0),
+]
+
+FILES = [
+    bad("path no table", report.merge, __file__),
+    bad("data a string", files.write, "table.md", "text"),
+]
+
+PLOT = [
+    bad("rows zero", plot.panels, 0, 1, (4, 3)),
+    bad("columns zero", plot.panels, 1, 0, (4, 3)),
+    bad("size NaN", plot.page, (NAN, 3)),
+    bad("fig None", plot.save, None, "figure.png"),
+    bad("colou?r unknown", plot.shades, "no colour", 3),
+    bad("n zero", plot.shades, "red", 0),
+    bad("n a float", plot.shades, "red", 2.5),
+    bad("x of another length", plot.gradient, ax(), GRID, np.ones(5), "red"),
+    bad("g NaN", plot.gradient, ax(), GRID, NAN * GRID, "red"),
+    bad("M a vector", plot.matrix, ax(), GRID),
+    bad("labels too few", plot.curves, ax(), GRID, [(GRID, GRID, GRID)] * 2, ["one"], ["red", "blue"]),
+    bad("intervals without bands", plot.curves, ax(), GRID, [GRID], ["one"], ["red"]),
+    bad("active a vector", plot.raster, ax(), np.ones(5, dtype=bool)),
+    bad("values none", plot.histogram, ax(), [], 5, "red"),
+]
+
+TABLE = ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + REPORT + FILES + PLOT
+
+
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch):
+    """The current folder for the test; no window opens, and afterwards no figure stays open."""
+    monkeypatch.chdir(tmp_path)
+    plot.plt.switch_backend("Agg")
+    yield tmp_path
+    plot.plt.close("all")
+
+
+@pytest.mark.parametrize("argument, function, args, kwargs", TABLE)
+def test_bad_input_is_refused_by_name(argument, function, args, kwargs, empty_folder, capsys):
+    with pytest.raises((ValueError, TypeError), match=rf"\b{argument}\b"):
+        result = function(*args, **kwargs)
+        if isinstance(result, types.GeneratorType):
+            list(result)  # what is lazy refuses when it is asked
+    assert capsys.readouterr() == ("", "")
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_a_refused_claim_is_not_kept():
+    log = report.Report("01_test")
+    with pytest.raises(ValueError):
+        log.claim("s", "p", NAN, 1.0, (0.0, 2.0))
+    assert log.claims == []
+
+
+# Nothing is forgotten.
+
+# They take no arguments, or any: a label is only printed.
+ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU", "layers.Center",
+                 "compose.Container", "compose.Trace", "nets.builder",
+                 "report.quick", "report.folder", "report.progress"}
+
+
+def public():
+    """The functions and classes that a module defines itself, other than errors and NamedTuples."""
+    for module in (arguments, layers, compose, init, nets, check, gradients, stats, theory, report, plot):
+        for name, thing in vars(module).items():
+            mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
+            plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))
+            if mine and callable(thing) and not plain:
+                yield place(thing)
+
+
+def test_every_public_function_is_in_the_table():
+    tried = {place(function) for _, function, *_ in (row.values for row in TABLE)}
+    tried |= {name.rpartition(".")[0] for name in tried}  # a method speaks for its class
+    assert set(public()) - ANYTHING_GOES - tried == set()
