@@ -73,7 +73,7 @@ def ensemble(build, x, runs, seed, statistics="held", progress=None):
 
 
 def neuron_gradients(net, x):
-    """df/dn at each point for every unit n of the first layer, before its rectifier: x (n,) -> (n, width).
+    """df/dn at each point for every unit n of the net's first layer: x (n,) -> (n, width).
 
     Statistics are held. This is the gradient that Definition 1 and the theorems are about: unlike
     df/dx it is not the projection on first-layer weights that also made the signal.
@@ -86,7 +86,7 @@ def neuron_gradients(net, x):
         n, _ = first.forward(x[:, None])
         frozen = Chain(*rest).freeze(n)
         y, cache = frozen.forward(n)
-        dn, _ = frozen.backward(np.ones_like(_scalar(y.T)[:, None]), cache)
+        dn, _ = frozen.backward(np.ones_like(_finite(_scalar(y.T))[:, None]), cache)
     return _finite(dn)
 
 
@@ -145,7 +145,7 @@ def _pull_back(layers, x):
     net = Chain(*layers)
     with np.errstate(over="ignore", invalid="ignore"):
         y, cache = net.forward(x[:, None])
-        dx, _ = net.backward(np.ones_like(_scalar(y.T)[:, None]), cache)
+        dx, _ = net.backward(np.ones_like(_finite(_scalar(y.T))[:, None]), cache)
     return dx[:, 0]
 
 
@@ -172,10 +172,15 @@ def _push_dual(layer, dual):
     return _RULES.get(type(layer), _push_by_layer)(layer, dual)
 
 
+def _fits(layer, units, dual):
+    """A kernel does not look where it reads: a wrong number of units must stop here."""
+    if units != dual.shape[0]:
+        layer.forward(dual[:, :dual.shape[1] // 2].T)  # raises, and says why
+
+
 def _push_dense(layer, dual):
     W, b = layer.params["W"], layer.params["b"]
-    if W.shape[0] != dual.shape[0]:
-        layer.forward(dual[:, :dual.shape[1] // 2].T)  # raises, and says why
+    _fits(layer, W.shape[0], dual)
     out = W.T @ dual
     if b.any():
         out[:, :dual.shape[1] // 2] += b[:, None]
@@ -183,11 +188,13 @@ def _push_dense(layer, dual):
 
 
 def _push_batch_norm(layer, dual):
+    _fits(layer, layer.params["scale"].size, dual)
     kernels.normalise(dual, layer.params["scale"], layer.params["shift"], layer.eps)
     return dual
 
 
 def _push_affine(layer, dual):
+    _fits(layer, layer.params["scale"].size, dual)
     kernels.affine(dual, layer.params["scale"], layer.params["shift"])
     return dual
 

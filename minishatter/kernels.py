@@ -10,6 +10,7 @@ BLAS for the cores. Each is the forward and the tangent rule of one layer of
 layers.py with its batch statistics held; the twin in NumPy is in the docstring.
 """
 
+import numpy as np
 from numba import njit
 
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
@@ -29,7 +30,10 @@ def normalise(D, scale, shift, eps):
         squares = 0.0
         for i in range(n):
             squares += (row[i] - mean) ** 2
-        gain = scale[u] / (squares / n + eps) ** 0.5
+        variance = squares / n + eps
+        if not 0.0 < variance < np.inf:
+            raise ValueError("BatchNorm: the variance of a unit overflowed, or is 0 with eps = 0")
+        gain = scale[u] / variance ** 0.5
         for i in range(n):
             row[i] = gain * (row[i] - mean) + shift[u]
             row[n + i] *= gain

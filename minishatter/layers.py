@@ -230,8 +230,7 @@ class BatchNorm(Layer):
         super().__init__(scale=np.ones(units), shift=np.zeros(units))
 
     def forward(self, x):
-        _check_width(self, x, self.params["scale"].size)
-        std = np.sqrt(x.var(axis=0) + self.eps)
+        std = self._std(x)
         xhat = (x - x.mean(axis=0)) / std
         return self.params["scale"] * xhat + self.params["shift"], BatchNormCache(xhat, std)
 
@@ -246,9 +245,16 @@ class BatchNorm(Layer):
         return dx, {"scale": (dy * xhat).sum(axis=0), "shift": dy.sum(axis=0)}
 
     def freeze(self, x):
-        _check_width(self, x, self.params["scale"].size)
-        scale = self.params["scale"] / np.sqrt(x.var(axis=0) + self.eps)
+        scale = self.params["scale"] / self._std(x)
         return Affine(scale, self.params["shift"] - scale * x.mean(axis=0))
+
+    def _std(self, x):
+        _check_width(self, x, self.params["scale"].size)
+        with np.errstate(over="ignore", invalid="ignore"):
+            std = np.sqrt(x.var(axis=0) + self.eps)
+        if not np.isfinite(std).all() or not std.all():
+            raise ValueError(f"{self}: the variance of a unit overflowed, or is 0 with eps = 0")
+        return std
 
     def __repr__(self):
         return f"BatchNorm({self.params['scale'].size})"

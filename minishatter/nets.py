@@ -67,7 +67,8 @@ def feedforward(depth, width=200, *, norm=None, activation="relu", init="he", bi
 def resnet(depth, width=200, *, alpha=1.0, beta=1.0, norm="batch", bias_std=1.0, hidden_bias_std=0.0, rng):
     """Dense(1, width), then `depth` times x <- alpha (x + beta W relu(norm(x))), then Dense(width, 1).
 
-    alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper).
+    alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper). The norm of
+    the first branch takes the first layer's biases away: the kinks of that branch lie at the mean of x.
     The last layer reads x itself, no rectifier before it, so its weights are N(0, 1/width).
     Without norm the gradient has variance (alpha^2 (1 + beta^2))^depth (Theorem 2).
     """

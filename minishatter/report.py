@@ -62,12 +62,18 @@ def verdict(predicted, interval, measured, tolerance=0.0, in_kind=0.0):
     """
     predicted, measured, (low, high) = _row_of_numbers(predicted, measured, interval)
     low, high = low - arguments.number("tolerance", tolerance, 0.0), high + tolerance
-    half = np.maximum((high - low) / 2, np.finfo(float).tiny)
-    inside = np.min(np.minimum(predicted - low, high - predicted) / half)
-    near = np.min((in_kind - np.abs(np.subtract(measured, predicted))) / half)
+    half = (high - low) / 2
+    inside = _smallest(np.minimum(predicted - low, high - predicted), half)
+    near = _smallest(in_kind - np.abs(measured - predicted), half)
     if inside >= 0:
         return "agrees", inside
     return ("agrees in kind", min(-inside, near)) if near >= 0 else ("differs", min(-inside, -near))
+
+
+def _smallest(slack, half):
+    """The smallest slack / half over the points; an exact value, half = 0, is infinitely far inside or outside."""
+    exact = np.where(slack < 0, -np.inf, np.inf)
+    return float(np.min(np.divide(slack, half, out=exact, where=half > 0)))
 
 
 def _row_of_numbers(predicted, measured, interval):
@@ -131,6 +137,8 @@ class Report:
 
     def write(self, notes=""):
         """Put the claims, and `notes` in Markdown below them, into their section of the table; returns its path."""
+        if "\n## " in f"\n{notes}":
+            raise ValueError("notes must not hold a heading of level 2, which would begin another section")
         text = "\n".join([_table(COLUMNS, map(_row, self.claims)), *([notes] if notes else [])])
         return _update({self.name.replace("_", " "): text})
 

@@ -43,8 +43,9 @@ def mean_interval(samples, level=0.99):
 def bootstrap_interval(samples, statistic, rng, level=0.99, resamples=1000):
     """statistic(samples), with the percentile interval over resamples of the first axis (Efron 1979).
 
-    statistic: a function of an array like samples (n, ...), n >= 5. Returns an Interval
-    with the statistic's shape.
+    statistic: a function of an array like samples (n, ...), n >= 5. Returns an Interval with the
+    statistic's shape. It covers too rarely if n is small (n = 20: 0.976 instead of 0.99; n = 100:
+    0.987): take `mean_interval` where a mean will do.
     """
     samples, rng = arguments.array("samples", samples), arguments.generator("rng", rng)
     resamples, n = arguments.integer("resamples", resamples, least=100), len(np.atleast_1d(samples))
@@ -61,7 +62,7 @@ def bootstrap_interval(samples, statistic, rng, level=0.99, resamples=1000):
 def student_quantile(p, dof):
     """The p-quantile of Student's t, by the expansion in 1/dof around the normal's (dof >= 4).
 
-    Abramowitz & Stegun 26.7.5; off by less than 1 % at dof = 4 and p = 0.995.
+    Abramowitz & Stegun 26.7.5. At dof = 4 it is 0.2 % low for p = 0.995 and 4 % for p = 0.99995.
     """
     p, v = arguments.number("p", p, low=1e-6, high=1 - 1e-6), arguments.integer("dof", dof, least=4)
     z = NormalDist().inv_cdf(p)
@@ -102,7 +103,8 @@ def rank_one_covariance(g):
     """|(g - mean g)(g - mean g)^T| / var g for one gradient g (n,): (n, n), of rank one. Figure 1, bottom."""
     centred = arguments.array("g", g, ndim=1) - np.mean(g)
     _varies(centred[None])
-    return np.abs(np.outer(centred, centred)) / np.var(g)
+    centred = centred / np.abs(centred).max()  # squares of exploded gradients would overflow
+    return np.abs(np.outer(centred, centred)) / np.mean(centred**2)
 
 
 def autocorrelation(g, max_lag, subtract_mean=True):
@@ -165,10 +167,12 @@ def covariance(gradients):
 
 def correlation(gradients):
     """R(i, j) = C(i, j) / sqrt(C(i, i) C(j, j)): (runs, n) -> (n, n). Definition 1."""
-    C = covariance(gradients)
+    gradients = arguments.array("gradients", gradients, ndim=2)
+    largest = np.abs(gradients).max(axis=0)
+    if not largest.all():
+        raise ValueError(f"gradients must not be zero in every run: column {np.argmin(largest)} is")
+    C = covariance(gradients / largest)  # squares of exploded gradients would overflow
     scale = np.sqrt(np.diag(C))
-    if not scale.all():
-        raise ValueError(f"gradients must not be zero in every run: column {np.argmin(scale)} is")
     return C / np.outer(scale, scale)
 
 
@@ -220,10 +224,10 @@ def _pattern(active):
 
 def effective_rank(D):
     """r(D) = trace(D^T D) / ||D||_2^2 = sum of s_i^2 / max s_i^2, for the singular values s of D. 1 <= r <= rank."""
-    squares = np.linalg.svd(arguments.array("D", D, ndim=2), compute_uv=False) ** 2
-    if not squares[0] > 0:
+    s = np.linalg.svd(arguments.array("D", D, ndim=2), compute_uv=False)
+    if not s[0] > 0:
         raise ValueError("D must not be zero: its effective rank is undefined")
-    return squares.sum() / squares[0]
+    return ((s / s[0]) ** 2).sum()
 
 
 def relative_effective_rank(D, rng, draws=8):

@@ -63,7 +63,7 @@ def batchnorm_resnet_asymptote(depth, beta=1.0):
     a = 1 / beta^2, which is 1.128 for beta = 1 and tends to 1 as beta tends to 0.
     """
     depth, beta = arguments.integer("depth", depth), arguments.number("beta", beta, low=1e-6)
-    if depth < 1 / beta**2:
+    if depth * beta**2 < 1 - 1e-12:  # 49 / 7^2 is 1 up to rounding
         raise ValueError(f"depth must be at least 1 / beta^2 = {1 / beta**2:g}, got {depth}: "
                          "below it the asymptote exceeds 1 and is no correlation; use batchnorm_resnet")
     return 1 / (beta * math.sqrt(depth))
@@ -93,7 +93,9 @@ def _layers(variance_factor, covariance_factor, depth):
     return Moments(variance, covariance, (covariance_factor / variance_factor)**depth if variance_factor else 0.0)
 
 
-# Without the assumption: two inputs whose signals have correlation c (Cho & Saul 2009, He-normalised).
+# Without the assumption: two inputs whose signals have correlation c (Cho & Saul 2009, He-normalised). What follows
+# is about df/dn, or df/dx along a direction independent of the signal. It does not hold for df/dx of a net with
+# scalar input, where the first-layer weights make both the signal and its derivative.
 
 
 def k0(c):
@@ -185,7 +187,7 @@ class Donsker(NamedTuple):
     """Is a random function Brownian motion? Each p is the chance of a deviation this large if it is."""
 
     p_normal: float       # increments / sqrt(dt) against N(0, 1): Kolmogorov's distance
-    p_independent: float  # correlations between increments, and between their squares: chi-square
+    p_independent: float  # correlations between increments, and between their sizes: chi-square
     variance_slope: float  # slope of log variance against log dt; 1 if the variance is proportional to dt
     slope_error: float     # its standard error
 
@@ -202,15 +204,18 @@ def donsker_test(paths, times):
     if paths.shape[1] != times.size or times.size < 4 or runs < 50 or not (dt > 0).all():
         raise ValueError("paths must be (runs, K + 1) at K + 1 increasing times, with runs >= 50 and K >= 3; "
                          f"got shape {paths.shape} and {times.size} times")
+    if np.allclose(dt, dt[0], rtol=1e-6, atol=0):
+        raise ValueError("times must have steps of different lengths, or there is no slope; all are equal here")
     z = np.diff(paths, axis=1) / np.sqrt(dt)  # (runs, K), N(0, 1) for Brownian motion
     if not (np.ptp(z, axis=0) > 0).all():
         raise ValueError("paths must have increments that differ from run to run")
-    pairs = dt.size * (dt.size - 1)           # K (K - 1) / 2 pairs, for z and again for z^2
-    chi_square = sum(runs * (np.tril(np.corrcoef(a, rowvar=False), -1)**2).sum() for a in (z, z**2))
+    pairs = dt.size * (dt.size - 1)           # K (K - 1) / 2 pairs, for z and again for |z|
+    # E r^2 = 1 / (runs - 1) exactly; |z|, because the tails of z^2 would make r^2 larger than chi-square's
+    chi_square = sum((runs - 1) * (np.tril(np.corrcoef(a, rowvar=False), -1)**2).sum() for a in (z, np.abs(z)))
     log_dt = np.log(dt) - np.log(dt).mean()
     slope = 1 + log_dt @ np.log((z**2).mean(axis=0)) / (log_dt @ log_dt)
     return Donsker(_kolmogorov_p(z.ravel()), _chi_square_p(chi_square, pairs),
-                   slope, math.sqrt(2 / runs / (log_dt @ log_dt)))
+                   float(slope), math.sqrt(2 / runs / (log_dt @ log_dt)))
 
 
 def _kolmogorov_p(sample):

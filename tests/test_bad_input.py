@@ -353,7 +353,8 @@ THEORY = [
     bad("active for too few units", theory.active_paths, [np.ones((1, 3)), np.ones((3, 1))], [np.ones(2)]),
     bad("paths too few", theory.donsker_test, np.ones((7, 5)), np.arange(5)),
     bad("paths NaN", theory.donsker_test, NAN * np.ones((60, 5)), np.arange(5)),
-    bad("paths constant", theory.donsker_test, np.ones((60, 5)), np.arange(5)),
+    bad("paths constant", theory.donsker_test, np.ones((60, 5)), np.arange(5) ** 2),
+    bad("times equally spaced", theory.donsker_test, np.ones((60, 5)), np.arange(5)),
     bad("times decreasing", theory.donsker_test, np.ones((60, 5)), -np.arange(5)),
     bad("times of another length", theory.donsker_test, np.ones((60, 5)), np.arange(4)),
 ]

@@ -241,13 +241,38 @@ def test_nothing_is_written_to(gradient, statistics):
 
 
 @BOTH
-def test_overflow_by_large_weights_is_an_error(gradient):
+@pytest.mark.parametrize("statistics", ["held", "through"])
+def test_overflow_by_large_weights_is_an_error(gradient, statistics):
     net = nets.feedforward(10, WIDTH, rng=rng())
     for layer in net.layers:
         for array in layer.params.values():
             array *= 1e40
     with pytest.raises(ValueError, match="overflowed"):
-        gradient(net, X)
+        gradient(net, X, statistics)
+
+
+@BOTH
+@pytest.mark.parametrize("statistics", ["held", "through"])
+def test_overflow_of_a_variance_is_an_error(gradient, statistics):
+    """Normalising by an infinite deviation would give 0, and no one would know."""
+    net = nets.feedforward(3, WIDTH, norm="batch", rng=rng())
+    net.layers[2].params["W"][:] *= 1e200
+    with pytest.raises(ValueError, match="overflowed"):
+        gradient(net, X, statistics)
+
+
+@BOTH
+@pytest.mark.parametrize("statistics", ["held", "through"])
+def test_a_constant_unit_cannot_be_normalised_without_eps(gradient, statistics):
+    with pytest.raises(ValueError, match="eps = 0"):
+        gradient(Chain(Dense(np.zeros((1, 3))), BatchNorm(3, eps=0.0), ReLU(), dense(3, 1, 0)), X, statistics)
+
+
+@BOTH
+@pytest.mark.parametrize("layer", [BatchNorm(1), BatchNorm(5), BatchNorm(9), Affine([1.0], [0.0])])
+def test_a_wrong_number_of_units_is_an_error(gradient, layer):
+    with pytest.raises(ValueError, match="expects x of shape"):
+        gradient(Chain(dense(1, 7, 0), layer, ReLU(), dense(7, 1, 1)), X)
 
 
 @BOTH

@@ -41,6 +41,11 @@ def test_verdict_and_margin(predicted, tolerance, in_kind, expected, margin):
     assert report.verdict(predicted, (1.0, 3.0), 2.0, tolerance, in_kind) == (expected, pytest.approx(margin))
 
 
+@pytest.mark.parametrize("predicted, expected, margin", [(2.0, "agrees", math.inf), (1e6, "differs", math.inf)])
+def test_an_exact_value_agrees_with_itself_only(predicted, expected, margin):
+    assert report.verdict(predicted, (2.0, 2.0), 2.0) == (expected, margin)
+
+
 @pytest.mark.parametrize("predicted, in_kind, expected", [
     ([2.0, 5.0], 0.0, "agrees"),
     ([2.0, 6.5], 0.0, "differs"),           # one point outside

@@ -55,6 +55,13 @@ def test_rank_one_covariance_is_its_definition():
     np.testing.assert_allclose(stats.rank_one_covariance(g), loops, rtol=1e-12)  # the mean: 9 terms, 1e-15 of 1
 
 
+@pytest.mark.parametrize("amplitude", [1e200, 1e-200])
+def test_ratios_do_not_see_the_amplitude(amplitude):
+    g = rng().standard_normal((6, 4))
+    for ratio in (lambda g: stats.rank_one_covariance(g[0]), stats.correlation, stats.effective_rank):
+        np.testing.assert_allclose(ratio(amplitude * g), ratio(g), rtol=1e-12)
+
+
 def test_rank_one_covariance_has_rank_one_and_mean_diagonal_one():
     C = stats.rank_one_covariance(rng().standard_normal(31))
     singular = np.linalg.svd(C, compute_uv=False)

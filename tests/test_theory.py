@@ -114,6 +114,12 @@ def test_the_asymptote_is_refused_where_it_exceeds_one(depth, beta):
     assert theory.batchnorm_resnet_asymptote(math.ceil(1 / beta**2), beta) <= 1
 
 
+@pytest.mark.parametrize("n", range(1, 30))
+def test_the_asymptote_begins_at_one(n):
+    """L = n^2 for beta = 1/n, also where 1/n is rounded."""
+    assert theory.batchnorm_resnet_asymptote(n**2, 1 / n) == pytest.approx(1.0)
+
+
 @DEPTHS
 @pytest.mark.parametrize("gamma2", [0.0, 0.3, 1.0])
 def test_corollary_1_by_recursion(depth, gamma2):
@@ -324,8 +330,8 @@ def alternatives(runs, draws):
 
 
 def test_brownian_motion_is_rejected_as_often_as_it_should_be():
-    draws, repeats = rng(), 400
-    tests = [theory.donsker_test(walk(draws.standard_normal((300, DT.size))), TIMES) for _ in range(repeats)]
+    draws, repeats = rng(), 1000
+    tests = [theory.donsker_test(walk(draws.standard_normal((60, DT.size))), TIMES) for _ in range(repeats)]
     error = math.sqrt(0.05 * 0.95 / repeats)
     for p in ([test.p_normal for test in tests], [test.p_independent for test in tests]):
         assert abs(np.mean(np.less(p, 0.05)) - 0.05) < SIGMAS * error
@@ -369,6 +375,11 @@ def test_the_gradient_of_one_layer_is_brownian():
 def test_donsker_refuses(paths, times):
     with pytest.raises(ValueError, match="increasing times"):
         theory.donsker_test(paths, times)
+
+
+def test_equal_steps_have_no_slope():
+    with pytest.raises(ValueError, match="steps of different lengths"):
+        theory.donsker_test(np.cumsum(rng().standard_normal((60, 5)), axis=1), np.arange(5.0))
 
 
 # What must be refused.

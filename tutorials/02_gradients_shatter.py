@@ -123,8 +123,8 @@ for name, values in lengths.items():
     print(f"  correlation length {np.median(values):6.2f} steps  {name}")
 whitened = stats.mean_interval(lengths["(b) 24 layers, centred"])
 noise = lengths["(e) white noise"].mean()
-print(report.claim("24 layers: correlation length in grid steps, beside white noise's", "figure 1(b, e) in words", noise,
-                   whitened.value, whitened[1:], in_kind=0.5))
+print(report.claim("24 layers: correlation length in grid steps, beside white noise's", "figure 1(b, e) in words",
+                   noise, whitened.value, whitened[1:], in_kind=0.5))
 between = np.sort([np.median(lengths[name]) for name, _, _ in COLUMNS[1:]])
 position = float(np.flatnonzero(between == np.median(lengths[COLUMNS[2][0]]))[0] + 1)
 print(report.claim("50-layer resnet: rank of its correlation length among white, 24 layers, resnet, brown",

@@ -124,8 +124,8 @@ for statistics in STATISTICS:
                     "figure 2, read by eye", PAPER[name, depth], acf(ensembles[name, depth, statistics], True))
 for name in noise:
     for subtract_mean in ESTIMATORS:
-        compare(f"ACF, {name} noise, mean {'subtracted' if subtract_mean else 'not subtracted'}", "figure 2, read by eye",
-                NOISE[name], acf(noise[name], subtract_mean))
+        compare(f"ACF, {name} noise, mean {'subtracted' if subtract_mean else 'not subtracted'}",
+                "figure 2, read by eye", NOISE[name], acf(noise[name], subtract_mean))
 
 # %% [markdown]
 # **How far from the paper?** The mean distance over all points read off, for each combination.

@@ -127,8 +127,8 @@ frozen = over_nets("feedforward", constant)
 print(report.claim(f"without BN: fraction of constant units, depth {DEPTH}", "figure 4: all units", 1.0, frozen.value,
                    frozen[1:], in_kind=0.1))
 salt = over_nets("feedforward with BN", single)
-print(report.claim(f"with BN: fraction of runs of length 1, depth {DEPTH}", "figure 4: salt and pepper; coin flips give 1/2",
-                   0.5, salt.value, salt[1:], in_kind=0.1))
+print(report.claim(f"with BN: fraction of runs of length 1, depth {DEPTH}",
+                   "figure 4: salt and pepper; coin flips give 1/2", 0.5, salt.value, salt[1:], in_kind=0.1))
 lengths = {name: over_nets(name, typical_run) for name in NETS}
 for name, interval in lengths.items():
     print(f"  typical run {interval.value:7.2f} [{interval.low:.2f}, {interval.high:.2f}]  {name}")

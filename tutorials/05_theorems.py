@@ -101,7 +101,8 @@ def mean_correlation(g):
 real_correlation = {}
 for L in DEPTHS:
     for name, build in PLAIN.items():
-        moments = gradients.pair_moments(build(L), pair, (0, 1), RUNS, [SEED, L, WIDTH], progress(f"{name}, {L} layers"))
+        moments = gradients.pair_moments(build(L), pair, (0, 1), RUNS, [SEED, L, WIDTH],
+                                         progress=progress(f"{name}, {L} layers"))
         real_correlation[name, L] = correlation(moments)
     for name, build in NORMALISED.items():
         g = gradients.ensemble(build(L), batch, RUNS, [SEED, L, WIDTH], progress=progress(f"{name}, {L} layers"))
@@ -136,7 +137,8 @@ for name, source, predict in PREDICTIONS:
 arms = gradients.ensemble(PLAIN["plain"](DEPTHS[-1]), pair, RUNS, [SEED, DEPTHS[-1], WIDTH])
 arm_correlation = stats.bootstrap_interval(arms, mean_correlation, rng, LEVEL)
 print(report.claim(f"correlation of df/dx at -1 and 1, real plain nets, L = {DEPTHS[-1]}", "Theorem 1",
-                   theory.feedforward(DEPTHS[-1]).correlation, arm_correlation.value, arm_correlation[1:], in_kind=0.05))
+                   theory.feedforward(DEPTHS[-1]).correlation, arm_correlation.value, arm_correlation[1:],
+                   in_kind=0.05))
 
 # %% [markdown]
 # **Paths.** The gradient of a rectifier net is the sum, over all paths whose units are all active, of
@@ -152,8 +154,8 @@ by_paths = np.array([sum(product for _, product in theory.active_paths(weights, 
 _, cache = net.forward(x[:, None])
 by_backward = net.backward(np.ones((x.size, 1)), cache)[0][:, 0]
 error = np.max(np.abs(by_paths - by_backward)) / np.max(np.abs(by_backward))
-print(report.claim("sum over active paths minus backward, largest relative error, 4 layers of 6", "path view of the paper",
-                   0.0, error, (error, error), tolerance=1e-12))
+print(report.claim("sum over active paths minus backward, largest relative error, 4 layers of 6",
+                   "path view of the paper", 0.0, error, (error, error), tolerance=1e-12))
 
 # %% [markdown]
 # **Donsker.** With v = (1, ..., 1) the 1-layer gradient, run in the time t = P(b < x), is a random walk:
@@ -177,7 +179,8 @@ donsker = theory.donsker_test(walks, times)
 z99 = normal.inv_cdf(0.5 + LEVEL / 2)
 for statement, p in (("Gaussian (Kolmogorov)", donsker.p_normal), ("independent (chi-square)", donsker.p_independent)):
     z = normal.inv_cdf(1 - min(max(p, 1e-12), 1 - 1e-12))  # the test statistic on the scale of a standard normal
-    print(report.claim(f"1-layer increments are {statement}: standardised statistic", "Donsker", 0.0, z, (z - z99, z + z99)))
+    print(report.claim(f"1-layer increments are {statement}: standardised statistic", "Donsker", 0.0, z,
+                       (z - z99, z + z99)))
 slope, half = donsker.variance_slope, z99 * donsker.slope_error
 print(report.claim("1-layer increments: slope of log variance against log dt", "Donsker", 1.0, slope,
                    (slope - half, slope + half)))
@@ -194,8 +197,8 @@ def points(ax, depths, intervals, colour, label, marker):
                 markerfacecolor="none" if marker == "o" else colour, capsize=2, linestyle="none")
 
 
-def lines(ax, predict, style, label, start=1, colour="black"):
-    depths = np.arange(start, max(DEPTHS) + 1)
+def lines(ax, predict, style, label, colour="black"):
+    depths = np.arange(1, max(DEPTHS) + 1)
     ax.plot(depths, [predict(int(L)) for L in depths], style, color=colour, label=label, linewidth=1)
 
 
@@ -218,9 +221,10 @@ lines(ax, theory.resnet_kernel, "--", "kernel")
 points(ax, DEPTHS, [real_correlation["resnet without BN", L] for L in DEPTHS], blue, "real", "o")
 ax = axes[0, 2]
 for beta, colour in ((1.0, blue), (0.1, green)):
-    lines(ax, lambda L, beta=beta: theory.batchnorm_resnet(L, beta).correlation, "-", rf"product, $\beta$ = {beta:g}", 1, colour)
-    points(ax, [L + 1 for L in GATED_DEPTHS], [gated_correlation[f"Theorem 3, beta = {beta:g}", L] for L in GATED_DEPTHS],
-           colour, None, "s")
+    lines(ax, lambda L, beta=beta: theory.batchnorm_resnet(L, beta).correlation, "-", rf"product, $\beta$ = {beta:g}",
+          colour=colour)
+    intervals = [gated_correlation[f"Theorem 3, beta = {beta:g}", L] for L in GATED_DEPTHS]
+    points(ax, [L + 1 for L in GATED_DEPTHS], intervals, colour, None, "s")
     points(ax, DEPTHS, [real_correlation[f"resnet, beta = {beta:g}", L] for L in DEPTHS], colour, None, "o")
 lines(ax, lambda L: theory.batchnorm_resnet_asymptote(L, 1.0), ":", r"$1/(\beta\sqrt{L})$, $\beta$ = 1")
 ax.set(title="Theorem 3: resnet with BN", xlabel="depth L", ylabel="correlation R")

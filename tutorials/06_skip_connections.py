@@ -28,14 +28,16 @@ report = Report("06_skip_connections")
 # %%
 ROOT_HALF = 0.5**0.5
 FAMILIES = {  # name: (builder of depth L, colour, line style)
-    "feedforward, centred": (lambda L, rng: nets.feedforward.layers(L, WIDTH, norm="center", rng=rng), "feedforward", "-"),
+    "feedforward, centred": (
+        lambda L, rng: nets.feedforward.layers(L, WIDTH, norm="center", rng=rng), "feedforward", "-"),
     "feedforward, BN": (lambda L, rng: nets.feedforward.layers(L, WIDTH, norm="batch", rng=rng), "feedforward", "--"),
     "resnet, no BN": (lambda L, rng: nets.resnet.layers(L, WIDTH, norm=None, rng=rng), "resnet", ":"),
     "resnet, no BN, alpha = 0.71": (
         lambda L, rng: nets.resnet.layers(L, WIDTH, alpha=ROOT_HALF, norm=None, rng=rng), "resnet", "-."),
     "resnet, BN, beta = 1": (lambda L, rng: nets.resnet.layers(L - 1, WIDTH, rng=rng), "resnet", "-"),
     "resnet, BN, beta = 0.1": (lambda L, rng: nets.resnet.layers(L - 1, WIDTH, beta=0.1, rng=rng), "resnet 0.1", "-"),
-    "highway, gamma2 = sqrt(1/L)": (lambda L, rng: nets.highway.layers(L, WIDTH, gamma2=L**-0.5, rng=rng), "highway", "-"),
+    "highway, gamma2 = sqrt(1/L)": (
+        lambda L, rng: nets.highway.layers(L, WIDTH, gamma2=L**-0.5, rng=rng), "highway", "-"),
 }
 
 
@@ -108,8 +110,8 @@ for beta, paper in ((0.1, 0.7), (1.0, 0.1)):
     exact = theory.batchnorm_resnet(LONG, beta).correlation
     print(report.claim(f"Theorem 3's product, {LONG} layers, beta = {beta}", "text: typical correlation", paper, exact,
                        (exact, exact), tolerance=0.05))
-    print(report.claim(f"typical correlation, real nets, {LONG} layers, beta = {beta}", "text: typical correlation", paper,
-                       typical[beta].value, typical[beta][1:], tolerance=0.05, in_kind=0.2))
+    print(report.claim(f"typical correlation, real nets, {LONG} layers, beta = {beta}", "text: typical correlation",
+                       paper, typical[beta].value, typical[beta][1:], tolerance=0.05, in_kind=0.2))
 
 # %% [markdown]
 # **Highway.** With gamma2 = sqrt(1/L) the correlation tends to 1/sqrt e, for df/dn at the inputs -1 and 1.
@@ -153,7 +155,8 @@ fine = np.arange(DEPTHS[0], deepest + 1)
 top_left.plot(fine, fine, color="black", linewidth=0.8, label="Theorem 3, beta = 1: L")
 top_left.set(xscale="log", yscale="log", title="Size", xlabel="depth L", ylabel="mean square gradient", ylim=(0.2, 1e8))
 by_depth(top_right, lengths)
-top_right.set(xscale="log", yscale="log", title="Shattering", xlabel="depth L", ylabel="correlation length (grid steps)")
+top_right.set(xscale="log", yscale="log", title="Shattering", xlabel="depth L",
+              ylabel="correlation length (grid steps)")
 for ax in (top_left, top_right):
     ax.set_xticks(DEPTHS, DEPTHS)
     ax.minorticks_off()
@@ -161,8 +164,9 @@ value, low, high = np.transpose(list(typical.values()))
 bottom_left.errorbar(BETAS, value, [value - low, high - value], fmt="o", color=plot.COLOUR["resnet"], capsize=2,
                      markerfacecolor="none", label="real nets")
 fine = np.geomspace(BETAS[0], BETAS[-1], 100)
-bottom_left.plot(fine, [theory.batchnorm_resnet(LONG, beta).correlation for beta in fine], color="black", label="Theorem 3")
-bottom_left.plot([0.1, 1.0], [0.7, 0.1], "x", color="black", markersize=7, markeredgewidth=1.8, label="the paper's text")
+predicted = [theory.batchnorm_resnet(LONG, beta).correlation for beta in fine]
+bottom_left.plot(fine, predicted, color="black", label="Theorem 3")
+bottom_left.plot([0.1, 1.0], [0.7, 0.1], "x", color="black", markersize=7, markeredgewidth=1.8, label="paper's text")
 bottom_left.set(xscale="log", title=f"Typical correlation, {LONG}-layer resnets with BN", xlabel=r"$\beta$",
                 ylabel="correlation R", ylim=(-0.05, 1.05))
 for name in ("feedforward, centred", "resnet, BN, beta = 1", "resnet, BN, beta = 0.1", "highway, gamma2 = sqrt(1/L)"):

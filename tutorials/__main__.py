@@ -103,11 +103,11 @@ def main(argv=None):
     if options.list:
         print("\n".join(f"{script.name[:2]}  {title(script)}" for script in scripts))
         return 0
-    os.environ["MINISHATTER_FIGURES"] = str(FOLDER.parent / "figures" / ("quick" if options.quick else ""))
+    os.environ.setdefault("MINISHATTER_FIGURES", str(FOLDER.parent / "figures" / ("quick" if options.quick else "")))
     print(f"{len(scripts)} tutorials, {min(options.jobs, len(scripts))} at a time", flush=True)
     failed = run_all(scripts, options.quick, options.jobs)
     print(f"{len(failed)} failed: {', '.join(failed)}" if failed else
-          f"all done; figures and REPLICATION.md are in figures{'/quick' if options.quick else ''}/")
+          f"all done; figures and REPLICATION.md are in {report.folder()}")
     return 1 if failed else 0
 
 
