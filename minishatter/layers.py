@@ -189,22 +189,30 @@ class Affine(Layer):
 
 
 class Center(Layer):
-    """y = x - mean of x over the batch, for each unit.
+    """y = x - mean of x over the batch, for each unit; with over="units" over the units, for each input.
 
     Subtracting the mean is linear and symmetric: J t = t - mean t;  dx = dy - mean dy.
+    Only the mean over the batch is a batch statistic, and frozen.
     """
 
+    def __init__(self, over="batch"):
+        super().__init__()
+        self.over = arguments.one_of("over", over, ("batch", "units"))
+
     def forward(self, x):
-        return x - x.mean(axis=0), None
+        return x - self._mean(x), None
 
     def tangent(self, t, cache):
-        return t - t.mean(axis=0)
+        return t - self._mean(t)
 
     def backward(self, dy, cache):
-        return dy - dy.mean(axis=0), {}
+        return dy - self._mean(dy), {}
 
     def freeze(self, x):
-        return Affine(np.ones_like(x[0]), -x.mean(axis=0))
+        return Affine(np.ones_like(x[0]), -x.mean(axis=0)) if self.over == "batch" else self
+
+    def _mean(self, x):
+        return x.mean(axis=0) if self.over == "batch" else x.mean(axis=1, keepdims=True)
 
 
 class BatchNormCache(NamedTuple):

@@ -118,6 +118,7 @@ COMPOSE = [
     bad("branches that do not add", Sum(Identity(), Dense(np.ones((5, 3)))).forward, ONES),
     bad("branches that would broadcast", NARROW.forward, ONES),
     bad("net a number", compose.freeze, 5, ONES),
+    bad("over unknown", Center, "rows"),
     bad("x a vector", compose.freeze, Center(), np.ones(5)),
     bad("x NaN", compose.freeze, Center(), NAN * ONES),
     bad("x of the wrong width", compose.freeze, Chain(BatchNorm(3), ReLU()), ONES),
@@ -435,7 +436,7 @@ def test_a_refused_claim_is_not_kept():
 # Nothing is forgotten.
 
 # They take no arguments, or any: a label is only printed.
-ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU", "layers.Center",
+ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU",
                  "compose.Container", "compose.Trace", "nets.builder",
                  "report.quick", "report.folder", "report.progress"}
 
