@@ -21,5 +21,5 @@ __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity
            "active_units", "arguments", "check", "compose", "freeze", "gradients", "init", "intervals", "layers",
            "nets", "stats", "theory", "trace", "wide"]
 
-READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory", "wide", "kernels", "plot",
-                 "report", "files", "arguments")
+READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory",
+                 "wide", "kernels", "plot", "report", "files", "arguments")

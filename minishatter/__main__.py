@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import minishatter
-from minishatter import gradients, nets, stats
+from minishatter import arguments, gradients, nets, stats
 
 BUILDERS = {"feedforward": nets.feedforward, "resnet": nets.resnet, "highway": nets.highway}
 NORMS = ("none", "center", "batch")
@@ -51,7 +51,7 @@ def command_line():
                     description="The Shattered Gradients Problem (Balduzzi et al., ICML 2017), executable.")
     parser.add_argument("--version", action="version", version=f"minishatter {minishatter.__version__}")
     commands = parser.add_subparsers(dest="command", parser_class=Parser)
-    command = commands.add_parser("probe", help="a verdict for a net: healthy, shattered, vanished, exploded or collapsed",
+    command = commands.add_parser("probe", help="a verdict for a net",
                                   description=stats.diagnose.__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--kind", choices=BUILDERS, default="feedforward")
@@ -88,7 +88,7 @@ def build_net(options, rng):
 
 def run_probe(options):
     """Build, measure and draw one net; returns the diagnosis as a dict of plain numbers, NaN as None."""
-    net = build_net(options, np.random.default_rng(options["seed"]))
+    net = build_net(options, np.random.default_rng(arguments.integer("seed", options["seed"], least=0)))
     x = gradients.grid(options["points"])
     diagnosis = stats.diagnose(net, x, options["statistics"])
     from minishatter import plot  # here, since it takes matplotlib half a second to load

@@ -91,6 +91,7 @@ def histogram(ax, values, bins, colour):
 
 def probe(x, g, verdict, path):
     """Save the picture of `minishatter probe`: the gradient g along the grid x, and its covariance of rank one."""
+    x, g = arguments.array("x", x, ndim=1), arguments.array("g", g, ndim=1)
     fig, axes = panels(1, 2, (8, 3.4), width_ratios=[1.6, 1])
     left, right = axes[0]
     gradient(left, x, g, COLOUR["feedforward"])

@@ -48,6 +48,7 @@ def rectifier(K, slope=0.0):
     slope is a PReLU's: phi(z) = relu(z) - slope relu(-z) has k(c) = k1(c) - m k1(-c), m = 2 slope / (1 + slope^2),
     and k'(c) = k0(c) + m k0(-c). slope = 1 is the linear net: k(c) = c.
     """
+    slope = arguments.number("slope", slope, -1e3, 1e3)
     m = 2 * slope / (1 + slope**2)
     root = np.sqrt(K.a * K.b)
     c = np.clip(K.q / root, -1, 1)

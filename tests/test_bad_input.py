@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import arguments, check, compose, files, gradients, init, layers, nets, plot, report, stats, theory
+from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, report,
+                         stats, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 
@@ -382,6 +383,26 @@ REPORT = [
     bad("interval the wrong way round", report.verdict, 1.0, (2.0, 0.0), 1.0),
 ]
 
+DIAGNOSE = [
+    bad("net a number", stats.diagnose, 3, np.linspace(-2, 2, 32)),
+    bad("x too short", stats.diagnose, nets.feedforward(2, 3, rng=RNG), GRID),
+    bad("x NaN", stats.diagnose, nets.feedforward(2, 3, rng=RNG), np.full(32, NAN)),
+    bad("statistics unknown", stats.diagnose, nets.feedforward(2, 3, rng=RNG), np.linspace(-2, 2, 32), "kept"),
+]
+
+WIDE = [
+    bad("x infinite", wide.first_layer, [0.0, INF]),
+    bad("bias_std negative", wide.first_layer, GRID, -1.0),
+    bad("slope NaN", wide.rectifier, wide.first_layer(GRID), NAN),
+    bad("depth zero", wide.gradient_correlation, GRID, 0),
+    bad("x a matrix", wide.gradient_correlation, ONES, 3),
+    bad("x holds 0, where there is no signal without biases", wide.gradient_correlation, [0.0, 1.0], 3, bias_std=0.0),
+    bad("skip and branch both 0", wide.gradient_correlation, GRID, 3, branch=0.0),
+    bad("slope too large", wide.gradient_correlation, GRID, 3, slope=1e9),
+    bad("hidden_bias_std negative", wide.gradient_correlation, GRID, 3, hidden_bias_std=-1.0),
+    bad("wrt unknown", wide.gradient_correlation, GRID, 3, wrt="weights"),
+]
+
 FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
@@ -402,9 +423,11 @@ PLOT = [
     bad("intervals without bands", plot.curves, ax(), GRID, [GRID], ["one"], ["red"]),
     bad("active a vector", plot.raster, ax(), np.ones(5, dtype=bool)),
     bad("values none", plot.histogram, ax(), [], 5, "red"),
+    bad("g NaN", plot.probe, GRID, NAN * GRID, "healthy", "probe.png"),
 ]
 
-TABLE = ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + REPORT + FILES + PLOT
+TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + DIAGNOSE + WIDE + REPORT
+         + FILES + PLOT)
 
 
 @pytest.fixture
@@ -443,7 +466,8 @@ ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, init, nets, check, gradients, stats, theory, report, plot):
+    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, theory, wide,
+                   files, report, plot):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

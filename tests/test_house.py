@@ -32,8 +32,10 @@ ARROWS = {
     "check": {"arguments"},
     "kernels": set(),
     "gradients": {"arguments", "kernels", "compose", "layers"},
-    "stats": {"arguments"},
+    "intervals": {"arguments"},
+    "stats": {"arguments", "compose", "gradients", "intervals"},
     "theory": {"arguments"},
+    "wide": {"arguments", "theory"},
     "plot": {"arguments", "files"},
     "report": {"arguments", "files"},
 }

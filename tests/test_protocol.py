@@ -41,7 +41,8 @@ LAYERS = {
 def nested(rng):
     """A Sum in a Chain in a Sum in a Chain: three branches, each reading the same x."""
     inner = Sum(Identity(), Chain(BatchNorm(3), ReLU(), dense(3, 3, rng)), weights=(0.6, 1.2))
-    outer = Sum(Identity(), Chain(inner, PReLU(), Center(), Center("units")), dense(3, 3, rng), weights=(-0.5, 1.5, 0.8))
+    centred = Chain(inner, PReLU(), Center(), Center("units"))
+    outer = Sum(Identity(), centred, dense(3, 3, rng), weights=(-0.5, 1.5, 0.8))
     return Chain(dense(1, 3, rng), outer, dense(3, 1, rng))
 
 
