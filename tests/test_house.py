@@ -25,9 +25,11 @@ TREES = {module: ast.parse(text) for module, text in SOURCES.items()}
 ARROWS = {
     "arguments": set(),
     "files": set(),
-    "layers": {"arguments"},
+    "batch": set(),
+    "layers": {"arguments", "batch"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
+    "conv": {"arguments", "kernels", "layers"},
     "nets": {"arguments", "init", "compose", "layers"},
     "check": {"arguments"},
     "kernels": set(),
