@@ -30,7 +30,7 @@ ARROWS = {
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
     "conv": {"arguments", "kernels", "layers"},
-    "nets": {"arguments", "init", "compose", "layers"},
+    "nets": {"arguments", "init", "compose", "conv", "layers"},
     "check": {"arguments"},
     "kernels": set(),
     "gradients": {"arguments", "kernels", "compose", "layers"},
