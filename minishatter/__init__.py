@@ -11,7 +11,7 @@ Vocabulary:
 Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
 """
 
-from . import arguments, check, compose, gradients, init, intervals, layers, nets, stats, theory, wide
+from . import arguments, check, compose, gradients, init, intervals, layers, nets, regions, stats, theory, wide
 from .compose import Chain, Sum, active_units, freeze, trace
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 
 __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "PReLU", "ReLU", "Sum",
            "active_units", "arguments", "check", "compose", "freeze", "gradients", "init", "intervals", "layers",
-           "nets", "stats", "theory", "trace", "wide"]
+           "nets", "regions", "stats", "theory", "trace", "wide"]
 
-READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory",
+READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "regions", "theory",
                  "wide", "kernels", "plot", "report", "files", "arguments")

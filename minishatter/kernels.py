@@ -74,3 +74,44 @@ def affine(D, scale, shift):
         for i in range(n):
             row[i] = scale[u] * row[i] + shift[u]
             row[n + i] *= scale[u]
+
+
+# Pieces. D is a dual array with one point for each piece of an interval, its midpoint (regions.py).
+
+
+@njit(**ROW_PASS)
+def zeros(D, reach):
+    """Where a unit is zero in a piece: all |v| < |t| reach, as (piece, -v / t), units one after another.
+
+    reach: (pieces,), how far from the midpoint a zero counts; -v / t is the zero's distance from it.
+    Twin: unit, piece = np.nonzero(abs(v) < abs(t) * reach);  piece, -(v / t)[unit, piece]
+    """
+    units, n = D.shape[0], D.shape[1] // 2
+    count = 0
+    for u in range(units):
+        row = D[u]
+        for i in range(n):
+            count += abs(row[i]) < abs(row[n + i]) * reach[i]
+    piece, offset = np.empty(count, np.int64), np.empty(count)
+    count = 0
+    for u in range(units):
+        row = D[u]
+        for i in range(n):
+            if abs(row[i]) < abs(row[n + i]) * reach[i]:
+                piece[count], offset[count] = i, -row[i] / row[n + i]
+                count += 1
+    return piece, offset
+
+
+@njit(**ROW_PASS)
+def cut(D, parent, shift):
+    """New pieces inside old ones: v <- v[parent] + t[parent] shift, t <- t[parent]; (units, 2 x new pieces)."""
+    units, old, new = D.shape[0], D.shape[1] // 2, parent.size
+    out = np.empty((units, 2 * new))
+    for u in range(units):
+        row, out_row = D[u], out[u]
+        for i in range(new):
+            slope = row[old + parent[i]]
+            out_row[i] = row[parent[i]] + slope * shift[i]
+            out_row[new + i] = slope
+    return out

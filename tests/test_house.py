@@ -34,6 +34,7 @@ ARROWS = {
     "gradients": {"arguments", "kernels", "compose", "layers"},
     "intervals": {"arguments"},
     "stats": {"arguments", "compose", "gradients", "intervals"},
+    "regions": {"arguments", "kernels", "compose", "layers"},
     "theory": {"arguments"},
     "wide": {"arguments", "theory"},
     "plot": {"arguments", "files"},
