@@ -4,10 +4,11 @@ A dual array D has shape (units, 2 N): row u holds the values of unit u at the N
 points, D[u, :N], and behind them their tangents, D[u, N:]. A unit's statistics,
 its rectifier and its tangent are then one pass over one contiguous row.
 
-The kernels work in place on an array that their caller owns. They alternate
-with matrix products, so they are serial: a parallel kernel would fight with the
-BLAS for the cores. Each is the forward and the tangent rule of one layer of
-layers.py with its batch statistics held; the twin in NumPy is in the docstring.
+They alternate with matrix products, so they are serial: a parallel kernel would
+fight with the BLAS for the cores. The twin in NumPy is in the docstring. Those of
+the layers work in place on an array that their caller owns, and are the forward and
+the tangent rule of one layer of layers.py with its batch statistics held; behind them
+are the two that cut an interval into pieces.
 """
 
 import numpy as np

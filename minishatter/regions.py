@@ -81,7 +81,7 @@ def autocorrelation(gradient, lags, subtract_mean=True):
 def _overlap(x, c, lag):
     """int c(y) c(y + lag) dy: both factors are constant between the breakpoints of the one and the other."""
     inner = x[1:-1]
-    ends = np.sort(np.concatenate([x[:1], inner, inner - lag, x[-1:] - lag]))
+    ends = np.sort(np.concatenate([x[:1], inner, inner - lag, x[-1:] - lag]), kind="stable")  # merges sorted runs
     ends = np.clip(ends, x[0], x[-1] - lag)
     middle = _middles(ends)
     return (c[np.searchsorted(inner, middle)] * c[np.searchsorted(inner, middle + lag)]) @ np.diff(ends)
