@@ -4,7 +4,7 @@ In one dimension every unit of a rectifier net is piecewise linear in x. We carr
 the interval cut into pieces, and one point for each piece, its midpoint, where
 every unit has a value v and a slope t:
 
-    Dense, Affine   act on v and t as they do at any point
+    Dense, Affine   act on v and t as at any other point
     a rectifier     cuts the pieces where a unit is zero inside one, then acts on v and t
     Sum             the next branch starts from the pieces into which the last one has cut
 
@@ -45,8 +45,8 @@ class ExactGradient(NamedTuple):
 def exact_gradient(net, low=-2.0, high=2.0):
     """f' of a net from one input to one output on [low, high], piece by piece: an ExactGradient.
 
-    net: Chain and Sum of Dense, Identity, ReLU, CReLU, PReLU and Affine, so that BatchNorm and Center
-    must have been frozen. Breakpoints closer than 1e-12 (relative to the larger end) are one;
+    net: Chain and Sum of Dense, Identity, ReLU, CReLU, PReLU, Affine and Center over the units; batch
+    statistics must have been frozen. Breakpoints closer than 1e-12 (relative to the larger end) are one;
     a flip that leaves f' as it was, to rounding, is none. Raises ValueError if the gradient
     overflows or the pieces are too many: behind a normalisation they grow exponentially with depth.
     """
@@ -177,8 +177,9 @@ def _interval(low_name, low, high_name, high):
 def _follow(net, low, high):
     """The edges of all pieces, f' on them, and the flips: a list of (place, units, edges, states after)."""
     flips, start = [], np.array([low, high])
+    whole = Pieces(start, np.array([[start.mean(), 1.0]]))  # the input itself: its value in the middle, slope 1
     with np.errstate(over="ignore", invalid="ignore"):
-        edges, dual = _push(arguments.layer("net", net), Pieces(start, np.append(_middles(start), 1.0)[None]), "", flips)
+        edges, dual = _push(arguments.layer("net", net), whole, "", flips)
     if len(dual) != 1:
         raise ValueError(f"net must have one output unit, got {len(dual)}")
     values = dual[0, edges.size - 1:]
@@ -222,6 +223,17 @@ def _push_affine(layer, pieces, place, flips):
     _fits(layer, layer.params["scale"].size, pieces)
     kernels.affine(pieces.dual, layer.params["scale"], layer.params["shift"])
     return pieces
+
+
+def _push_center(layer, pieces, place, flips):
+    if layer.over == "units":
+        return Pieces(pieces.edges, pieces.dual - pieces.dual.mean(axis=0))
+    return _refuse(layer, pieces, place, flips)
+
+
+def _refuse(layer, pieces, place, flips):
+    raise ValueError(f"net must be frozen, got {layer!r} at {place[:-1] or 'the top'}: with the statistics of a batch "
+                     "it is no function of one x; use freeze(net, x)")
 
 
 def _fits(layer, units, pieces):
@@ -268,11 +280,6 @@ def _cut(pieces, edges):
     return Pieces(edges, kernels.cut(pieces.dual, parent, new - old[parent]))
 
 
-def _refuse(layer, pieces, place, flips):
-    raise ValueError(f"net must be frozen, got {layer!r} at {place[:-1] or 'the top'}: with statistics of a batch it is "
-                     "no function of one x; use freeze(net, x)")
-
-
 _RULES = {Chain: _push_chain, Sum: _push_sum, Dense: _push_dense, Identity: lambda layer, pieces, place, flips: pieces,
           ReLU: _push_rectifier, CReLU: _push_rectifier, PReLU: _push_rectifier, Affine: _push_affine,
-          Center: _refuse, BatchNorm: _refuse}
+          Center: _push_center, BatchNorm: _refuse}
