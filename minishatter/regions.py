@@ -23,7 +23,7 @@ from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, Re
 # Relative to the ends of the interval. Rounding moves a zero by some 1e-16 for each layer, while 10^4 breakpoints
 # at random lie within 1e-12 of each other once in a thousand nets.
 COINCIDE = 1e-12
-EQUAL = 1e-12        # relative to the largest |f'|: two slopes that differ by less differ by rounding
+EQUAL = 1e-12         # relative to the largest |f'|: two slopes that differ by less differ by rounding
 MOST_NUMBERS = 10**8  # in one array: 0.8 GB
 
 
@@ -192,8 +192,8 @@ def _push(layer, pieces, place, flips):
     """The pieces behind a layer. A rule may write into the array it is given."""
     rule = _RULES.get(type(layer))
     if rule is None:
-        known = ", ".join(kind.__name__ for kind in _RULES)
-        raise TypeError(f"net must be made of {known}, got {layer!r} at {place[:-1] or 'the top'}")
+        raise TypeError("net must be made of Chain, Sum and the piecewise linear layers of layers.py, "
+                        f"got {layer!r} at {place[:-1] or 'the top'}")
     return rule(layer, pieces, place, flips)
 
 

@@ -183,6 +183,19 @@ def test_parts_of_the_interval_give_the_parts_of_the_whole():
     np.testing.assert_allclose(inner, expected, rtol=0, atol=ROUNDING)
 
 
+def test_float32_parameters_are_followed_in_float64():
+    W, b = np.random.default_rng(2).standard_normal((2, 5, 5)).astype(np.float32)
+
+    def net(kind):
+        parts = [a.astype(kind) for a in (W[:1], b[0], W, b[1], b[2], W[:, :1])]
+        return Chain(Dense(*parts[:2]), PReLU(kind(0.25)), Dense(*parts[2:4]), Affine(parts[4], parts[4]), ReLU(),
+                     Dense(parts[5]))
+
+    for single, double in zip(regions.exact_gradient(net(np.float32)), regions.exact_gradient(net(np.float64))):
+        assert single.dtype == np.float64
+        np.testing.assert_array_equal(single, double)
+
+
 def test_nothing_is_written_to_the_net():
     net = draw("nested", 7, 9)
     before = {name: array.copy() for name, array in net.params.items()}
