@@ -1,4 +1,4 @@
-"""Every numba kernel: row passes over dual arrays, then convolution.
+"""Every numba kernel: row passes over dual arrays, pieces of an interval, convolution.
 
 A dual array D has shape (units, 2 N): row u holds the values of unit u at the N
 points, D[u, :N], and behind them their tangents, D[u, N:]. A unit's statistics,
@@ -8,6 +8,7 @@ The row passes work in place on an array that their caller owns. They alternate
 with matrix products, so they are serial: a parallel kernel would fight with the
 BLAS for the cores. Each is the forward and the tangent rule of one layer of
 layers.py with its batch statistics held; the twin in NumPy is in the docstring.
+Behind them two that cut an interval into pieces, and then convolution.
 """
 
 import numpy as np
@@ -75,6 +76,47 @@ def affine(D, scale, shift):
         for i in range(n):
             row[i] = scale[u] * row[i] + shift[u]
             row[n + i] *= scale[u]
+
+
+# Pieces. D is a dual array with one point for each piece of an interval, its midpoint (regions.py).
+
+
+@njit(**ROW_PASS)
+def zeros(D, reach):
+    """Where a unit is zero in a piece: all |v| < |t| reach, as (piece, -v / t), units one after another.
+
+    reach: (pieces,), how far from the midpoint a zero counts; -v / t is the zero's distance from it.
+    Twin: unit, piece = np.nonzero(abs(v) < abs(t) * reach);  piece, -(v / t)[unit, piece]
+    """
+    units, n = D.shape[0], D.shape[1] // 2
+    count = 0
+    for u in range(units):
+        row = D[u]
+        for i in range(n):
+            count += abs(row[i]) < abs(row[n + i]) * reach[i]
+    piece, offset = np.empty(count, np.int64), np.empty(count)
+    count = 0
+    for u in range(units):
+        row = D[u]
+        for i in range(n):
+            if abs(row[i]) < abs(row[n + i]) * reach[i]:
+                piece[count], offset[count] = i, -row[i] / row[n + i]
+                count += 1
+    return piece, offset
+
+
+@njit(**ROW_PASS)
+def cut(D, parent, shift):
+    """New pieces inside old ones: v <- v[parent] + t[parent] shift, t <- t[parent]; (units, 2 x new pieces)."""
+    units, old, new = D.shape[0], D.shape[1] // 2, parent.size
+    out = np.empty((units, 2 * new))
+    for u in range(units):
+        row, out_row = D[u], out[u]
+        for i in range(new):
+            slope = row[old + parent[i]]
+            out_row[i] = row[parent[i]] + slope * shift[i]
+            out_row[new + i] = slope
+    return out
 
 
 # Convolution. Images have the shape (channels, rows, cols, N), the batch last: a pixel of a channel is one contiguous

@@ -135,7 +135,7 @@ IMAGE = (3, 32, 32)
 
 @builder
 def convnet(depth, filters=8, *, activation="relu", norm=None, init="he", classes=10, rng):
-    """The thin nets of the accuracy figure: stem, four stages of 2k convolutions and a reduction each, Dense; depth 8k + 6.
+    """The thin nets of the accuracy figure, depth 8k + 6: stem, four times (2k convolutions, a reduction), Dense.
 
     A stage has filters, 2, 4, 8 times filters; its reduction has stride 2. activation: "relu", "crelu" (with
     filter numbers divided by sqrt 2, for as many parameters) or "linear". norm: None or "batch". init: "he" or
@@ -158,8 +158,8 @@ def convnet(depth, filters=8, *, activation="relu", norm=None, init="he", classe
     yield Flatten()
     features = mirror * outs * 4  # 2 x 2 pixels are left
     gain = 1.0 if activation == "linear" else 2.0
-    dense = draw.looks_linear(features, classes, rng) if init == "looks_linear" else draw.he(features, classes, rng, gain)
-    yield Dense(dense)
+    mirrored = init == "looks_linear"
+    yield Dense(draw.looks_linear(features, classes, rng) if mirrored else draw.he(features, classes, rng, gain))
 
 
 @builder
@@ -177,7 +177,8 @@ def convresnet(depth, filters=8, *, beta=1.0, classes=10, rng):
             _, outs, _ = next(steps)
             yield _skip(outs, beta, rng)
         else:
-            yield from (BatchNorm2d(channels), ReLU(), Conv2d(_kernels(channels, outs, "he", 2.0, False, rng), stride=2))
+            yield from (BatchNorm2d(channels), ReLU())
+            yield Conv2d(_kernels(channels, outs, "he", 2.0, False, rng), stride=2)
     yield from (BatchNorm2d(outs), ReLU(), Flatten(), Dense(draw.he(4 * outs, classes, rng)))
 
 

@@ -106,8 +106,10 @@ class Plateau(NamedTuple):
 
 
 def shift_and_flip(images, rng, shift=4):
-    """The paper's augmentation, a new array: each image (N, channels, rows, cols) shifted by up to `shift` pixels in both
-    directions, zeros coming in, and mirrored left to right with probability 1/2.
+    """The paper's augmentation of images (N, channels, rows, cols), as a new array.
+
+    Each is shifted by up to `shift` pixels in both directions, zeros coming in, and mirrored left to right
+    with probability 1/2.
     """
     N, channels, rows, cols = images.shape
     padded = np.zeros((N, channels, rows + 2 * shift, cols + 2 * shift), images.dtype)
@@ -165,7 +167,7 @@ def fit(net, images, labels, *, epochs, batch=128, optimiser=None, schedule=None
 
 
 def _epoch(net, images, labels, batch, optimiser, state, rate, augment, seed, steps):
-    """One pass over the images, updating net and state in place; returns the mean loss and the number of steps so far."""
+    """One pass over the images, updating net and state in place; returns the mean loss and the steps so far."""
     rng, total, params = np.random.default_rng(seed), 0.0, net.params
     order = rng.permutation(len(images))
     for start in range(0, len(images), batch):
@@ -225,7 +227,7 @@ def loss_gradient(net, images, labels):
 
 
 def batch_last(images):
-    """Images as they are stored, (N, channels, rows, cols), in the shape that layers take, (channels, rows, cols, N)."""
+    """Images as they are stored, (N, channels, rows, cols), as layers take them, (channels, rows, cols, N)."""
     return np.ascontiguousarray(np.moveaxis(images, 0, -1))
 
 

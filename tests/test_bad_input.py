@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, report,
-                         stats, theory, wide)
+from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, regions,
+                         report, stats, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 
@@ -315,6 +315,48 @@ STATS = [
                  bad("active of one unit's axis", function, np.ones(5, dtype=bool)),
                  bad("active at a single input", function, np.ones((1, 5), dtype=bool)))]
 
+STEP = regions.ExactGradient(np.array([0.0, 1.0, 2.0]), np.array([-1.0, 1.0]))
+FLAT = regions.ExactGradient(np.array([0.0, 2.0]), np.array([3.0]))
+
+
+class Square(ReLU):
+    """A layer that regions.py does not know, though it is a ReLU by descent."""
+
+
+# What the functions of a net and an interval refuse alike; the names of the ends differ.
+ON_AN_INTERVAL = [
+    row for function, low, high in ((regions.exact_gradient, "low", "high"), (regions.explain, "a", "b"))
+    for row in (bad("net a number", function, 5, 0.0, 1.0),
+                bad("net a list of layers", function, [SLOPE], 0.0, 1.0),
+                bad("net not frozen, center", function, Chain(SLOPE, Center()), 0.0, 1.0),
+                bad("freeze named where the net is not frozen", function, Chain(SLOPE, BatchNorm(1)), 0.0, 1.0),
+                bad("net with an unknown layer", function, Chain(SLOPE, Square()), 0.0, 1.0),
+                bad("net of two outputs", function, Dense([[1.0, 1.0]]), 0.0, 1.0),
+                bad("x where the net takes two inputs", function, Dense([[1.0], [1.0]]), 0.0, 1.0),
+                bad("x that does not chain, at a frozen layer", function, Affine([1.0, 1.0], [0.0, 0.0]), 0.0, 1.0),
+                bad("branches that do not add", function, Sum(Identity(), Dense([[1.0, 1.0]])), 0.0, 1.0),
+                bad("gradient overflowed", function, exploding(RNG), 0.0, 1.0),
+                bad(f"{low} above the other end", function, SLOPE, 1.0, 0.0),
+                bad(f"{low} at the other end", function, SLOPE, 1.0, 1.0),
+                bad(f"{low} a rounding below the other end", function, SLOPE, 1.0, 1.0 + 1e-15),
+                bad(f"{low} NaN", function, SLOPE, NAN, 1.0),
+                bad(f"{high} infinite", function, SLOPE, 0.0, INF),
+                bad(f"{high} text", function, SLOPE, 0.0, "1"))]
+
+REGIONS = ON_AN_INTERVAL + [
+    bad("x outside the interval", STEP.at, [0.5, 2.5]),
+    bad("x NaN", STEP.at, NAN),
+    bad("x text", STEP.at, "middle"),
+    bad("gradient an array", regions.autocorrelation, GRID, 0.5),
+    bad("gradient a pair", regions.autocorrelation, tuple(STEP), 0.5),
+    bad("gradient constant", regions.autocorrelation, FLAT, 0.5),
+    bad("gradient zero", regions.autocorrelation, FLAT._replace(values=np.zeros(1)), 0.5, subtract_mean=False),
+    bad("lags negative", regions.autocorrelation, STEP, [-0.1, 0.5]),
+    bad("lags beyond the interval", regions.autocorrelation, STEP, 2.1),
+    bad("lags NaN", regions.autocorrelation, STEP, NAN),
+    bad("lags none", regions.autocorrelation, STEP, []),
+]
+
 THEORY = [
     bad("depth zero", theory.feedforward, 0),
     bad("depth a float", theory.feedforward, 2.0),
@@ -426,8 +468,8 @@ PLOT = [
     bad("g NaN", plot.probe, GRID, NAN * GRID, "healthy", "probe.png"),
 ]
 
-TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + DIAGNOSE + WIDE + REPORT
-         + FILES + PLOT)
+TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + REGIONS + THEORY + DIAGNOSE + WIDE
+         + REPORT + FILES + PLOT)
 
 
 @pytest.fixture
@@ -460,14 +502,14 @@ def test_a_refused_claim_is_not_kept():
 
 # They take no arguments, or any: a label is only printed.
 ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU",
-                 "compose.Container", "compose.Trace", "nets.builder",
+                 "compose.Container", "compose.Trace", "nets.builder", "regions.Explanation",
                  "report.quick", "report.folder", "report.progress"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, theory, wide,
-                   files, report, plot):
+    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, regions, theory,
+                   wide, files, report, plot):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))
