@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import arguments, checkpoint as checkpoints
-from .compose import Chain, Sum
+from .compose import Chain, Sum, freeze
 
 
 def softmax_cross_entropy(logits, labels):
@@ -173,7 +173,12 @@ def _epoch(net, images, labels, batch, optimiser, state, rate, augment, seed, st
     for start in range(0, len(images), batch):
         chosen = order[start:start + batch]
         x = images[chosen] if augment is None else augment(images[chosen], rng)
-        loss, grads = loss_gradient(net, x, labels[chosen])
+        try:
+            loss, grads = loss_gradient(net, x, labels[chosen])
+        except ValueError:  # a normalisation refuses a variance that overflowed
+            if _culprit(net, x) is None:
+                raise
+            loss = np.nan
         if not np.isfinite(loss):
             raise DivergenceError(f"the loss is {loss} in epoch {seed[1]}, step {start // batch}: {_culprit(net, x)}")
         steps += 1
@@ -195,18 +200,22 @@ def _digest(images, labels):
 
 
 def _culprit(net, images):
-    """Where a pass over the images first meets something that is not finite."""
+    """Where a pass over the images first meets something that is not finite; None if nowhere."""
     x = batch_last(images)
     for name, layer in _leaves(net):
         for key, array in layer.params.items():
             if not np.isfinite(array).all():
                 return f"parameter {key} of layer {name} {layer!r} is not finite"
-    for name, layer in ((str(place), layer) for place, layer in enumerate(net.layers)):
-        with np.errstate(all="ignore"):
-            x, _ = layer.forward(x)
+    for place, layer in enumerate(net.layers):
+        shown = " ".join(repr(layer).split())
+        try:
+            with np.errstate(all="ignore"):
+                x, _ = layer.forward(x)
+        except ValueError as error:
+            return f"layer {place} {shown} refuses its input, {error}" if np.abs(x).max() > 1e15 else None
         if not np.isfinite(x).all():
-            return f"first not finite behind layer {name} {layer!r}".replace("\n", " ")
-    return "every layer's output is finite"
+            return f"first not finite behind layer {place} {shown}"
+    return None
 
 
 def _leaves(net, name=""):
@@ -237,17 +246,12 @@ def accuracy(net, images, labels, statistics_from, batch=500):
     The net is frozen on those (some hundred training images): evaluation does not depend on its batch.
     """
     labels = np.asarray(labels)
-    frozen = freeze_images(net, statistics_from)
+    frozen = freeze(net, batch_last(arguments.array("statistics_from", statistics_from, ndim=4)))
     right = 0
     for start in range(0, len(images), arguments.integer("batch", batch)):
         logits, _ = frozen.forward(batch_last(images[start:start + batch]))
         right += int(np.sum(logits.argmax(axis=1) == labels[start:start + batch]))
     return right / len(labels)
-
-
-def freeze_images(net, images):
-    """The net with its batch statistics measured on images (N, channels, rows, cols); see compose.freeze."""
-    return arguments.layer("net", net).freeze(batch_last(arguments.array("images", images, ndim=4)))
 
 
 def cast(net, dtype):

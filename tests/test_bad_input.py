@@ -448,6 +448,7 @@ WIDE = [
 FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
+    bad("path a folder", files.write, ".", b"bytes"),
 ]
 
 PLOT = [
