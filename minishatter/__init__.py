@@ -11,7 +11,7 @@ Vocabulary:
 Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
 """
 
-from . import arguments, check, compose, gradients, init, layers, nets, stats, theory
+from . import arguments, check, compose, gradients, init, layers, nets, stats, sweep, theory
 from .compose import Chain, Sum, active_units, freeze, trace
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 
 __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "PReLU", "ReLU", "Sum",
            "active_units", "arguments", "check", "compose", "freeze", "gradients", "init", "layers", "nets", "stats",
-           "theory", "trace"]
+           "sweep", "theory", "trace"]
 
-READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "stats", "theory", "kernels", "plot",
-                 "report", "files", "arguments")
+READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "stats", "theory", "sweep", "kernels",
+                 "plot", "report", "files", "arguments")

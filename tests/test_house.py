@@ -34,6 +34,7 @@ ARROWS = {
     "gradients": {"arguments", "kernels", "compose", "layers"},
     "stats": {"arguments"},
     "theory": {"arguments"},
+    "sweep": {"arguments", "files"},
     "plot": {"arguments", "files"},
     "report": {"arguments", "files"},
 }
