@@ -1,8 +1,8 @@
 """Sweeps: every engine gives the same rows; a kill loses nothing that was finished; failures are told, not swallowed."""
 
 import csv
+import functools
 import itertools
-import json
 import logging
 import math
 import os
@@ -121,8 +121,7 @@ def test_cells_in_flight_are_bounded_and_all_arrive():
         def submit(self, cell, *point):
             self.now += 1
             self.most = max(self.most, self.now)
-            future = super().submit(cell, *point)
-            return future
+            return super().submit(cell, *point)
 
     points = [(n,) for n in range(3 * IN_FLIGHT)]
 
@@ -289,7 +288,7 @@ ENGINES = {"serial": lambda: None, "threads": lambda: ThreadPoolExecutor(2), "pr
 def test_a_cell_that_raises_is_reported_and_tried_again(engine, path, tmp_path, request):
     flag = tmp_path / "flag"
     points = [(n, str(flag)) for n in range(9)]
-    executor = ENGINES[engine]() if engine in ENGINES else request.getfixturevalue("client").get_executor()
+    executor = ENGINES[engine]() if engine in ENGINES else request.getfixturevalue("client").get_executor(pure=False)
     with pytest.raises(SweepError) as stopped:
         sweep(cells.fails_until, points, executor, path)
     error = stopped.value
@@ -361,7 +360,7 @@ class Net:
 
 
 @pytest.mark.parametrize("executor", [None, ThreadPoolExecutor], ids=["serial", "threads"])
-@pytest.mark.parametrize("cell", [lambda seed: {"a": seed}, Net().probe, Net.probe, __import__("functools").partial(
+@pytest.mark.parametrize("cell", [lambda seed: {"a": seed}, Net().probe, Net.probe, functools.partial(
     cells.echo, 1), [].append, "echo"], ids=["lambda", "bound method", "method", "partial", "built-in method", "name"])
 def test_a_cell_that_no_worker_could_import_is_refused(cell, executor):
     with pytest.raises(TypeError, match="cell must be a function at the top level of a module"):
