@@ -56,8 +56,9 @@ def sweep(cell, points, executor=None, path=None, progress=None):
     table = _Table(cell.__name__, names, path)
     todo = [key for key in points if key not in table.rows]
     errors = {}
-    with contextlib.closing(_finished(executor.submit if executor else _here, cell, points, todo)) as finished:
-        for _, (key, future) in zip(progress(todo) if progress else todo, finished):
+    submit = _here if executor is None else executor.submit
+    with contextlib.closing(_finished(submit, cell, points, todo)) as finished:
+        for _, (key, future) in zip(progress(todo) if progress else todo, finished, strict=True):
             try:
                 result = future.result()
             except Exception as error:
@@ -73,17 +74,17 @@ def sweep(cell, points, executor=None, path=None, progress=None):
 
 
 def _parameters(cell):
-    """The names of the cell's parameters."""
+    """The names of the cell's parameters, once it is known that workers can import it and points can call it."""
     home = sys.modules.get(getattr(cell, "__module__", None))
     if not callable(cell) or getattr(home, getattr(cell, "__qualname__", ""), None) is not cell:
         raise TypeError("cell must be a function at the top level of a module, where a worker can import it (not a "
                         f"lambda, an inner function, a method or a partial: make its settings arguments), got {cell!r}")
-    names, positional = inspect.signature(cell).parameters, (inspect.Parameter.POSITIONAL_ONLY,
-                                                             inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if not names or "cell" in names or any(p.kind not in positional for p in names.values()):
-        raise TypeError("cell must take arguments by position, under names other than \"cell\", got "
-                        f"{cell.__name__}{inspect.signature(cell)}")
-    return tuple(names)
+    signature = inspect.signature(cell)
+    names = [p.name for p in signature.parameters.values() if p.kind <= p.POSITIONAL_OR_KEYWORD]
+    if not names or "cell" in names or len(names) < len(signature.parameters):
+        raise TypeError(f"cell must take named arguments by position, none of them named cell, got {cell.__name__}"
+                        f"{signature}")
+    return names
 
 
 def _points(points, names):
@@ -93,7 +94,7 @@ def _points(points, names):
         if not isinstance(point, (tuple, list)) or len(point) != len(names):
             raise TypeError(f"points must be tuples ({', '.join(names)}), got {point!r}")
         point = tuple(arguments.scalar(f"points: {name}", value) for name, value in zip(names, point))
-        if checked.setdefault(tuple(map(_write, point)), point) is not point:
+        if checked.setdefault(_key(point), point) is not point:
             raise ValueError(f"points must differ: {point} comes twice, and one result would count as two")
     if not checked:
         raise ValueError("points must not be empty; was it an iterator that was used up?")
@@ -135,6 +136,10 @@ def _finished(submit, cell, points, todo):
 # The CSV. A scalar is written as in JSON, but a string that cannot be mistaken goes without its quotes.
 
 
+def _key(point):
+    return tuple(map(_write, point))
+
+
 def _write(scalar):
     bare = isinstance(scalar, str) and scalar.isprintable() and _read(scalar) == scalar
     return scalar if bare else json.dumps(scalar)
@@ -149,62 +154,73 @@ def _read(text):
 
 
 class _Table:
-    """The finished rows, {key: row}, in memory and in the CSV: `cell`, the parameters, the columns of the results."""
+    """The finished rows, {key: row}, in memory and in the CSV: the cell's name, its parameters, its columns."""
 
     def __init__(self, cell, names, path):
         if path is not None and not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"path must be the name of a CSV file, got {path!r}")
         self.cell, self.names, self.path = cell, names, None if path is None else Path(path)
         self.rows, self.columns = {}, None
-        if self.path and self.path.exists() and self.path.stat().st_size:
+        if self.path and self.path.exists():
             self._load()
 
-    def _load(self):
-        def check(right, found):
-            if not right:
-                raise ValueError(f"path must be new or hold the rows of {self.cell}({', '.join(self.names)}), "
-                                 f"but {self.path} {found}")
+    def _refuse(self, reason):
+        raise ValueError(f"path must be a new file or a CSV of {self.cell}({', '.join(self.names)}), "
+                         f"but {self.path} {reason}")
 
-        check(self.path.is_file(), "is not a file")
+    def _load(self):
+        if not self.path.is_file():
+            self._refuse("is not a file")
         data = self.path.read_bytes()
         whole = data[:data.rfind(b"\n") + 1]  # a kill tears no line but the last
         try:
             lines = [next(csv.reader([line], strict=True)) for line in whole.decode().splitlines()]
         except (ValueError, csv.Error) as error:
-            check(False, f"is not a CSV: {error}")
-        first = ["cell", *self.names]
-        header = lines[0] if lines else []
-        check(header[:len(first)] == first and len(header) > len(first), f"has the columns {header}")
-        for number, fields in enumerate(lines[1:], start=2):
-            check(fields[:1] == [self.cell] and len(fields) == len(header), f"has in line {number} {fields}")
-            values = [_read(field) for field in fields[1:]]
-            key = tuple(map(_write, values[:len(self.names)]))
-            check(key not in self.rows, f"has the arguments of line {number} twice")
-            self.rows[key] = dict(zip(header[1:], values))
+            self._refuse(f"is not a CSV: {error}")
+        if not data:
+            return
+        first, header = ["cell", *self.names], lines[0] if lines else []
+        if header[:len(first)] != first or len(header) == len(first):
+            self._refuse(f"has the columns {header}")
         self.columns = header[1:]
-        os.truncate(self.path, len(whole))
+        for number, fields in enumerate(lines[1:], start=2):
+            if fields[:1] != [self.cell] or len(fields) != len(header):
+                self._refuse(f"has line {number}: {fields}")
+            values = [_read(field) for field in fields[1:]]
+            key = _key(values[:len(self.names)])
+            if key in self.rows:
+                self._refuse(f"has the arguments of line {number} twice")
+            self.rows[key] = dict(zip(self.columns, values))
+        if whole != data:
+            os.truncate(self.path, len(whole))
 
     def add(self, key, point, result):
-        """Check what the cell returned and save the row, on the disk before in memory. The first has the columns."""
-        result = result._asdict() if hasattr(result, "_asdict") else result
-        call = f"cell {self.cell}{point}"
-        taken = {"cell", *self.names}
-        if not isinstance(result, dict) or not result or not all(
-                isinstance(name, str) and name.isidentifier() and name not in taken for name in result):
-            raise TypeError(f"{call} must return a dict or NamedTuple of scalars, named by identifiers "
-                            f"other than {', '.join(sorted(taken))}; got {result!r}")
-        row = dict(zip(self.names, point)) | {n: arguments.scalar(f"{call}: {n}", v) for n, v in result.items()}
+        """Save a row: on the disk, then in memory. The first row of all decides on the columns."""
+        row = self._row(point, result)
         if self.columns is None:
             self.columns = list(row)
             if self.path:
                 files.write(self.path, ",".join(["cell", *row]).encode() + b"\n")
-        if set(row) != set(self.columns):
-            raise ValueError(f"{call} must return the columns {self.columns} of the rows before"
-                             f"{f' or in {self.path}; has it changed' if self.path else ''}, got {list(row)}")
-        row = {name: row[name] for name in self.columns}
         if self.path:
             with self.path.open("a", encoding="utf-8", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerow([self.cell, *map(_write, row.values())])
                 file.flush()
                 os.fsync(file.fileno())
         self.rows[key] = row
+
+    def _row(self, point, result):
+        call = f"cell {self.cell}{point}"
+        result = result._asdict() if hasattr(result, "_asdict") else result
+        if not isinstance(result, dict) or not result:
+            raise TypeError(f"{call} must return a dict or NamedTuple of scalars, got {result!r}")
+        row = dict(zip(self.names, point))
+        for name, value in result.items():
+            if not isinstance(name, str) or not name.isidentifier() or name in ("cell", *self.names):
+                raise ValueError(f"{call} must return columns named by identifiers other than its own "
+                                 f"parameters and \"cell\", got {name!r}")
+            row[name] = arguments.scalar(f"{call}: {name}", value)
+        columns = self.columns or list(row)
+        if set(row) != set(columns):
+            raise ValueError(f"{call} must return the columns {columns} of the rows that are finished"
+                             f"{f' in {self.path}' if self.path else ''}, got {list(row)}")
+        return {name: row[name] for name in columns}
