@@ -88,13 +88,13 @@ def _parameters(cell):
 
 
 def _points(points, names):
-    """{key: point}. The key is the point as the CSV has it, where 1, 1.0 and True differ and NaN is equal to NaN."""
+    """{key: point}. The key is the point as JSON, where 1, 1.0 and true differ and NaN is equal to NaN."""
     checked = {}
     for point in points if hasattr(points, "__iter__") else [points]:
         if not isinstance(point, (tuple, list)) or len(point) != len(names):
             raise TypeError(f"points must be tuples ({', '.join(names)}), got {point!r}")
         point = tuple(arguments.scalar(f"points: {name}", value) for name, value in zip(names, point))
-        if checked.setdefault(_key(point), point) is not point:
+        if checked.setdefault(json.dumps(point), point) is not point:
             raise ValueError(f"points must differ: {point} comes twice, and one result would count as two")
     if not checked:
         raise ValueError("points must not be empty; was it an iterator that was used up?")
@@ -136,13 +136,12 @@ def _finished(submit, cell, points, todo):
 # The CSV. A scalar is written as in JSON, but a string that cannot be mistaken goes without its quotes.
 
 
-def _key(point):
-    return tuple(map(_write, point))
-
-
 def _write(scalar):
     bare = isinstance(scalar, str) and scalar.isprintable() and _read(scalar) == scalar
-    return scalar if bare else json.dumps(scalar)
+    text = scalar if bare else json.dumps(scalar)
+    if len(text) > csv.field_size_limit():
+        raise ValueError(f"cell must take and return scalars that fit a field of a CSV, got {len(text)} characters")
+    return text
 
 
 def _read(text):
@@ -162,6 +161,8 @@ class _Table:
         self.cell, self.names, self.path = cell, names, None if path is None else Path(path)
         self.rows, self.columns = {}, None
         if self.path and self.path.exists():
+            if not self.path.is_file():  # a folder; or a device, which the header would replace
+                self._refuse("is not a regular file")
             self._load()
 
     def _refuse(self, reason):
@@ -169,16 +170,14 @@ class _Table:
                          f"but {self.path} {reason}")
 
     def _load(self):
-        if not self.path.is_file():
-            self._refuse("is not a file")
         data = self.path.read_bytes()
+        if not data:
+            return
         whole = data[:data.rfind(b"\n") + 1]  # a kill tears no line but the last
         try:
             lines = [next(csv.reader([line], strict=True)) for line in whole.decode().splitlines()]
         except (ValueError, csv.Error) as error:
             self._refuse(f"is not a CSV: {error}")
-        if not data:
-            return
         first, header = ["cell", *self.names], lines[0] if lines else []
         if header[:len(first)] != first or len(header) == len(first):
             self._refuse(f"has the columns {header}")
@@ -187,7 +186,7 @@ class _Table:
             if fields[:1] != [self.cell] or len(fields) != len(header):
                 self._refuse(f"has line {number}: {fields}")
             values = [_read(field) for field in fields[1:]]
-            key = _key(values[:len(self.names)])
+            key = json.dumps(values[:len(self.names)])
             if key in self.rows:
                 self._refuse(f"has the arguments of line {number} twice")
             self.rows[key] = dict(zip(self.columns, values))
@@ -209,16 +208,16 @@ class _Table:
         self.rows[key] = row
 
     def _row(self, point, result):
+        def free(name):
+            return isinstance(name, str) and name.isidentifier() and name not in ("cell", *self.names)
+
         call = f"cell {self.cell}{point}"
         result = result._asdict() if hasattr(result, "_asdict") else result
-        if not isinstance(result, dict) or not result:
-            raise TypeError(f"{call} must return a dict or NamedTuple of scalars, got {result!r}")
+        if not isinstance(result, dict) or not result or not all(map(free, result)):
+            raise TypeError(f"{call} must return a dict or NamedTuple of scalars, its names identifiers other than "
+                            f"{', '.join(['cell', *self.names])}, got {result!r}")
         row = dict(zip(self.names, point))
-        for name, value in result.items():
-            if not isinstance(name, str) or not name.isidentifier() or name in ("cell", *self.names):
-                raise ValueError(f"{call} must return columns named by identifiers other than its own "
-                                 f"parameters and \"cell\", got {name!r}")
-            row[name] = arguments.scalar(f"{call}: {name}", value)
+        row.update((name, arguments.scalar(f"{call}: {name}", value)) for name, value in result.items())
         columns = self.columns or list(row)
         if set(row) != set(columns):
             raise ValueError(f"{call} must return the columns {columns} of the rows that are finished"

@@ -65,6 +65,10 @@ def by_keyword(*, seed):
     """Takes its argument by keyword only."""
 
 
+def any_number(*seeds):
+    """Takes any number of arguments."""
+
+
 def named_cell(cell):
     """Takes an argument named as the CSV's first column."""
 

@@ -7,14 +7,16 @@ first word of the text is the argument that the message must name (a regular exp
 
 import inspect
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import arguments, check, compose, files, gradients, init, layers, nets, plot, report, stats, theory
+from minishatter import arguments, check, compose, files, gradients, init, layers, nets, plot, report, stats, sweep, theory
 from minishatter.compose import Chain, Sum
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
+from tests import cells
 
 NAN, INF = np.nan, np.inf
 RNG, LEGACY = np.random.default_rng(0), np.random.RandomState(0)
@@ -359,6 +361,35 @@ THEORY = [
     bad("times of another length", theory.donsker_test, np.ones((60, 5)), np.arange(4)),
 ]
 
+SWEEP = [
+    bad("value an array", arguments.scalar, "value", np.ones(1)),
+    bad("value complex", arguments.scalar, "value", np.complex128(1)),
+    bad("cell a lambda", sweep.sweep, lambda seed: {"a": seed}, [(1,)]),
+    bad("cell a method", sweep.sweep, RNG.normal, [(1,)]),
+    bad("cell None", sweep.sweep, None, [(1,)]),
+    bad("cell without arguments", sweep.sweep, cells.without_arguments, [()]),
+    bad("cell with a keyword only", sweep.sweep, cells.by_keyword, [(1,)]),
+    bad("cell with any number of arguments", sweep.sweep, cells.any_number, [(1,)]),
+    bad("cell with an argument named cell", sweep.sweep, cells.named_cell, [(1,)]),
+    bad("cell that returns a number", sweep.sweep, cells.returns, [("number",)], path="sweep.csv"),
+    bad("cell that returns an array", sweep.sweep, cells.returns, [("array",)], path="sweep.csv"),
+    bad("points a number", sweep.sweep, cells.echo, 1),
+    bad("points None", sweep.sweep, cells.echo, None),
+    bad("points numbers", sweep.sweep, cells.echo, [1, 2]),
+    bad("points text", sweep.sweep, cells.echo, "a"),
+    bad("points too short", sweep.sweep, cells.gradient_of_a_net, [(1, 2)]),
+    bad("points too long", sweep.sweep, cells.echo, [(1, 2)]),
+    bad("points none", sweep.sweep, cells.echo, iter([])),
+    bad("points with an array", sweep.sweep, cells.echo, [(ONES,)]),
+    bad("points with a tuple", sweep.sweep, cells.echo, [((1, 2),)]),
+    bad("points twice", sweep.sweep, cells.echo, [(1,), (2,), (1,)]),
+    bad("points NaN twice", sweep.sweep, cells.echo, [(NAN,), (float("nan"),)]),
+    bad("executor a number", sweep.sweep, cells.echo, [(1,)], 2),
+    bad("executor a class", sweep.sweep, cells.echo, [(1,)], ThreadPoolExecutor),
+    bad("path a number", sweep.sweep, cells.echo, [(1,)], path=7),
+    bad("path no CSV of a sweep", sweep.sweep, cells.echo, [(1,)], path=__file__),
+]
+
 CLAIM = report.Report("01_test").claim
 
 REPORT = [
@@ -403,7 +434,7 @@ PLOT = [
     bad("values none", plot.histogram, ax(), [], 5, "red"),
 ]
 
-TABLE = ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + REPORT + FILES + PLOT
+TABLE = ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + SWEEP + REPORT + FILES + PLOT
 
 
 @pytest.fixture
@@ -442,7 +473,7 @@ ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, init, nets, check, gradients, stats, theory, report, plot):
+    for module in (arguments, layers, compose, init, nets, check, gradients, stats, theory, sweep, report, plot):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -103,6 +104,21 @@ def test_dask_gives_the_same_rows_also_when_a_worker_is_killed(client, path, log
     assert rows == sweep(cells.logged, points, path=path)
     assert victim not in client.run(os.getpid).values()
     assert set(lines(log)) == {f"{depth} {width} {seed}" for depth, width, seed, *_ in points}
+
+
+def test_the_readme_goes_from_a_laptop_to_a_cluster(cluster, tmp_path):
+    """Its script as it stands, and with its four lines for a cluster (another address): the same lines in the CSV."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    laptop, four = re.findall(r"```python\n(.*?)```", readme.partition("From a laptop to a cluster")[2], re.DOTALL)[:2]
+    assert len(four.splitlines()) == 4 and "tcp://scheduler:8786" in four
+    head = laptop[:laptop.index("if __name__")].replace("[1, 3, 10, 24], [50, 200], range(20)", "[1, 3], [5], range(4)")
+    results = []
+    for tail in laptop[laptop.index("if __name__"):], four.replace("tcp://scheduler:8786", cluster.scheduler_address):
+        (tmp_path / "script.py").write_text(head + tail)
+        subprocess.run([sys.executable, "-W", "error", "script.py"], cwd=tmp_path, check=True, timeout=60)
+        results.append(sorted(lines(tmp_path / "lag1.csv")))
+        (tmp_path / "lag1.csv").unlink()
+    assert results[0] == results[1] and len(results[0]) == 9
 
 
 def test_an_executor_is_asked_for_positional_submit_only():
@@ -262,9 +278,19 @@ def test_another_csv_is_refused(path, text, why):
     assert path.read_bytes() == before
 
 
-def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="path.*is not a file"):
-        sweep(cells.echo, [(1,)], path=tmp_path)
+def test_what_is_not_a_regular_file_is_refused(path):
+    """A pipe stands for any device: a new file is made by renaming, which would replace the device."""
+    os.mkfifo(path)
+    for place in path, path.parent:
+        with pytest.raises(ValueError, match="path must be .* is not a regular file"):
+            sweep(cells.dies, [(3, "no cell is run")], path=place)
+    assert path.is_fifo()
+
+
+def test_a_text_that_the_csv_reader_would_refuse_is_not_written(path):
+    with pytest.raises(ValueError, match="cell must .* 200000 characters"):
+        sweep(cells.echo, [(1,), ("a" * 200_000,)], path=path)
+    assert len(sweep(cells.echo, [(1,)], path=path)) == 1
 
 
 def test_the_csv_of_another_cell_is_refused(path):
