@@ -58,7 +58,13 @@ def returns(kind):
     """What a cell must not return, and what it may."""
     return {"dict": {"a": 1}, "number": 1.0, "nothing": None, "empty": {}, "array": {"a": np.ones(2)},
             "complex": {"a": 1j}, "parameter": {"kind": 1}, "cell": {"cell": 1}, "number as name": {1: 1},
-            "comma": {"a,b": 1}, "other column": {"b": 1}, "two columns": {"b": 2, "a": 1}}[kind]
+            "comma": {"a,b": 1}, "other column": {"b": 1},
+            "two columns": {"a": 1, "b": 2}, "the other way round": {"b": 2, "a": 1}}[kind]
+
+
+def reads(value, path):
+    """How many lines a file has."""
+    return {"lines": len(Path(path).read_text().splitlines()) if Path(path).exists() else 0}
 
 
 def by_keyword(*, seed):
