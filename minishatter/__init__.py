@@ -11,15 +11,15 @@ Vocabulary:
 Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
 """
 
-from . import arguments, check, compose, gradients, init, layers, nets, stats, sweep, theory
+from . import arguments, check, compose, conv, gradients, init, intervals, layers, nets, stats, sweep, theory, wide
 from .compose import Chain, Sum, active_units, freeze, trace
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
 __version__ = "0.1.0"
 
 __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "PReLU", "ReLU", "Sum",
-           "active_units", "arguments", "check", "compose", "freeze", "gradients", "init", "layers", "nets", "stats",
-           "sweep", "theory", "trace"]
+           "active_units", "arguments", "check", "compose", "conv", "freeze", "gradients", "init", "intervals", "layers",
+           "nets", "stats", "sweep", "theory", "trace", "wide"]
 
-READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "stats", "theory", "sweep", "kernels",
-                 "plot", "report", "files", "arguments")
+READING_ORDER = ("layers", "compose", "init", "conv", "nets", "check", "gradients", "intervals", "stats", "theory",
+                 "wide", "sweep", "kernels", "plot", "report", "batch", "files", "arguments")

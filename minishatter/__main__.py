@@ -1,10 +1,27 @@
-"""`python -m minishatter`: what this is, the reading order with line counts, and where to go next."""
+"""The command line: what this is and how to read it, and `probe`, a verdict for a net."""
 
 import argparse
+import inspect
+import json
+import math
 import sys
 from pathlib import Path
 
+import numpy as np
+
 import minishatter
+from minishatter import arguments, gradients, nets, stats
+
+BUILDERS = {"feedforward": nets.feedforward, "resnet": nets.resnet, "highway": nets.highway}
+NORMS = ("none", "center", "batch")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message):
+        """Say what is wrong on one line, and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def reading_order():
@@ -16,20 +33,98 @@ def reading_order():
         yield f"  {name + '.py':<14}{len(text.splitlines()):>5}  {sentence}"
 
 
+def introduction():
+    """What this is, the reading order with line counts, and where to go next."""
+    return ("The Shattered Gradients Problem (Balduzzi et al., ICML 2017) as an executable edition:\n"
+            "NumPy only, every forward and backward pass written by hand.\n\n"
+            "Reading order, with line counts:\n" + "\n".join(reading_order()) + "\n\n"
+            "Next: python -m tutorials --list    what the tutorials show\n"
+            "      python -m tutorials 01        one layer by hand\n"
+            "      python -m tutorials           every figure and figures/REPLICATION.md\n"
+            "      minishatter probe --help      does my net shatter?\n"
+            "(the tutorials need a checkout of the repository; they are not installed)")
+
+
+def command_line():
+    """The parser of `minishatter`. Options of a builder have no default here, so that the builder's own holds."""
+    parser = Parser(prog="minishatter", epilog="Without a command: what this is and where to start reading.",
+                    description="The Shattered Gradients Problem (Balduzzi et al., ICML 2017), executable.")
+    parser.add_argument("--version", action="version", version=f"minishatter {minishatter.__version__}")
+    commands = parser.add_subparsers(dest="command", parser_class=Parser)
+    command = commands.add_parser("probe", help="a verdict for a net",
+                                  description=stats.diagnose.__doc__,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("--kind", choices=BUILDERS, default="feedforward")
+    command.add_argument("--depth", type=int, required=True, help="hidden rectifier layers")
+    for name, kind in (("width", int), ("alpha", float), ("beta", float), ("gamma2", float), ("bias-std", float),
+                       ("hidden-bias-std", float)):
+        command.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS)
+    command.add_argument("--norm", choices=NORMS, default=argparse.SUPPRESS)
+    command.add_argument("--activation", choices=nets.ACTIVATIONS, default=argparse.SUPPRESS)
+    command.add_argument("--init", choices=nets.INITS, default=argparse.SUPPRESS)
+    command.add_argument("--statistics", choices=gradients.STATISTICS, default="held")
+    command.add_argument("--points", type=int, default=256, help="grid points on [-2, 2]")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--figure", default="probe.png", help="where to save the picture (default: probe.png)")
+    command.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
+    return parser
+
+
+def build_net(options, rng):
+    """The net that the options describe; raises ValueError if its builder does not know one of them."""
+    builder = BUILDERS[options["kind"]]
+    known = inspect.signature(builder).parameters
+    ours = {"command", "kind", "statistics", "points", "seed", "figure", "json"}
+    given = {name: value for name, value in options.items() if name not in ours}
+    for name in given:
+        if name not in known:
+            raise ValueError(f"--{name.replace('_', '-')} does not go with --kind {options['kind']}")
+    if options["kind"] == "highway" and "gamma2" not in given:
+        raise ValueError("--kind highway needs --gamma2")
+    if given.get("norm") == "none":
+        given["norm"] = None
+    return builder(**given, rng=rng)
+
+
+def run_probe(options):
+    """Build, measure and draw one net; returns the diagnosis as a dict of plain numbers, NaN as None."""
+    net = build_net(options, np.random.default_rng(arguments.integer("seed", options["seed"], least=0)))
+    x = gradients.grid(options["points"])
+    diagnosis = stats.diagnose(net, x, options["statistics"])
+    from minishatter import plot  # here, since it takes matplotlib half a second to load
+
+    plot.probe(x, gradients.input_gradient(net, x, options["statistics"]), diagnosis.verdict, options["figure"])
+    acf = {str(lag): _or_none(value) for lag, value in zip(stats.LAGS, diagnosis.autocorrelation)}
+    plain = {name: _or_none(value) for name, value in diagnosis._asdict().items()}
+    return plain | {"autocorrelation": acf, "figure": options["figure"]}
+
+
+def _or_none(value):
+    """JSON has no NaN and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(diagnosis):
+    """The diagnosis, one line per quantity."""
+    acf = ", ".join(f"{value:.2f} at lag {lag}" for lag, value in diagnosis["autocorrelation"].items()
+                    if value is not None)
+    rows = {name.replace("_", " "): value for name, value in diagnosis.items()} | {"autocorrelation": acf or None}
+    return "\n".join(f"{name:<24}{value:.4g}" if isinstance(value, float) else f"{name:<24}{value}"
+                     for name, value in rows.items())
+
+
 def main(argv=None):
     """The command line: `minishatter` and `python -m minishatter`."""
-    parser = argparse.ArgumentParser(
-        prog="minishatter", description="The Shattered Gradients Problem (Balduzzi et al., ICML 2017), executable.",
-        epilog="Without options: what this is and where to start reading.")
-    parser.add_argument("--version", action="version", version=f"minishatter {minishatter.__version__}")
-    parser.parse_args(argv)
-    print("The Shattered Gradients Problem (Balduzzi et al., ICML 2017) as an executable edition:\n"
-          "NumPy only, every forward and backward pass written by hand.\n\n"
-          "Reading order, with line counts:\n" + "\n".join(reading_order()) + "\n\n"
-          "Next: python -m tutorials --list    what the tutorials show\n"
-          "      python -m tutorials 01        one layer by hand\n"
-          "      python -m tutorials           every figure and figures/REPLICATION.md\n"
-          "(in a checkout of the repository; the tutorials are not installed)")
+    parser = command_line()
+    options = vars(parser.parse_args(argv))
+    if options["command"] is None:
+        print(introduction())
+        return 0
+    try:
+        diagnosis = run_probe(options)
+    except (ValueError, TypeError, OSError) as error:
+        parser.exit(2, f"minishatter probe: error: {' '.join(str(error).split())}\n")
+    print(json.dumps(diagnosis, indent=2, allow_nan=False) if options["json"] else table(diagnosis))
     return 0
 
 

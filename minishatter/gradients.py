@@ -200,6 +200,8 @@ def _push_affine(layer, dual):
 
 
 def _push_center(layer, dual):
+    if layer.over == "units":
+        return dual - dual.mean(axis=0)
     kernels.center(dual)
     return dual
 

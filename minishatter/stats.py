@@ -2,7 +2,9 @@
 
     gradients    (runs, n): one row per net, one column per grid point
     active       (N, units) of booleans: is the unit active for the input?
-    Interval     value, low, high
+    Interval     value, low, high, from intervals.py
+
+`diagnose` puts them together into a verdict for one net.
 
 Two correlations must not be mixed up. `autocorrelation` (the paper's figure 2)
 runs along the grid inside one net: neighbours start almost perfectly
@@ -10,72 +12,13 @@ correlated. `correlation` (Definition 1) compares two fixed inputs over random
 nets: that is what the theorems are about.
 """
 
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
-from . import arguments
-
-
-class Interval(NamedTuple):
-    """An estimate and the interval around it; arrays if the estimate is one."""
-
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-
-def mean_interval(samples, level=0.99):
-    """Mean over the first axis, plus and minus t * standard error (Student's t, n - 1 degrees of freedom).
-
-    samples: (n, ...) independent samples, n >= 5. Returns an Interval of shape (...).
-    """
-    samples = arguments.array("samples", samples)
-    n = len(np.atleast_1d(samples))
-    if n < 5:
-        raise ValueError(f"samples must have at least 5 entries along the first axis, got {n}")
-    mean = samples.mean(axis=0)
-    half = student_quantile(0.5 + _level(level) / 2, n - 1) * samples.std(axis=0, ddof=1) / np.sqrt(n)
-    return Interval(mean, mean - half, mean + half)
-
-
-def bootstrap_interval(samples, statistic, rng, level=0.99, resamples=1000):
-    """statistic(samples), with the percentile interval over resamples of the first axis (Efron 1979).
-
-    statistic: a function of an array like samples (n, ...), n >= 5. Returns an Interval with the
-    statistic's shape. It covers too rarely if n is small (n = 20: 0.976 instead of 0.99; n = 100:
-    0.987): take `mean_interval` where a mean will do.
-    """
-    samples, rng = arguments.array("samples", samples), arguments.generator("rng", rng)
-    resamples, n = arguments.integer("resamples", resamples, least=100), len(np.atleast_1d(samples))
-    if n < 5:
-        raise ValueError(f"samples must have at least 5 entries along the first axis, got {n}")
-    if not callable(statistic):
-        raise TypeError(f"statistic must be a function of an array like samples, got {statistic!r}")
-    draws = [statistic(samples[rng.integers(n, size=n)]) for _ in range(resamples)]
-    tail = (1 - _level(level)) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
-    return Interval(statistic(samples), low, high)
-
-
-def student_quantile(p, dof):
-    """The p-quantile of Student's t, by the expansion in 1/dof around the normal's (dof >= 4).
-
-    Abramowitz & Stegun 26.7.5. At dof = 4 it is 0.2 % low for p = 0.995 and 4 % for p = 0.99995.
-    """
-    p, v = arguments.number("p", p, low=1e-6, high=1 - 1e-6), arguments.integer("dof", dof, least=4)
-    z = NormalDist().inv_cdf(p)
-    g1 = (z**3 + z) / 4
-    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    g4 = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
-    return z + g1 / v + g2 / v**2 + g3 / v**3 + g4 / v**4
-
-
-def _level(level):
-    return arguments.number("level", level, low=0.5, high=0.9999)
-
+from . import arguments, compose
+from . import gradients as grids
+from .intervals import Interval, bootstrap_interval, mean_interval, student_quantile
 
 # Noise: the two reference points of figures 1 and 2.
 
@@ -235,3 +178,68 @@ def relative_effective_rank(D, rng, draws=8):
     draws = arguments.integer("draws", draws)
     rank = effective_rank(D)
     return rank / np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)])
+
+
+# A verdict for one net. The thresholds are round numbers between the set-ups of tutorial 10. "Shattered" depends on the
+# grid: on a fine enough one every piecewise linear net is smooth.
+
+EXPLODED, VANISHED, FEWEST = 1e3, 1e-3, 1 / 8
+LAGS = (1, 2, 4, 9, 14)
+
+
+class Diagnosis(NamedTuple):
+    """What `diagnose` measures; NaN where a net gives nothing to measure."""
+
+    verdict: str
+    rms: float                      # root mean square of f'(x)
+    coactive: float                 # mean co-activity of the last rectifier layer's units
+    correlation_length: float       # lag at which the autocorrelation falls below 1/e, in grid steps
+    autocorrelation: tuple          # at LAGS
+    relative_effective_rank: float  # of df/dn, (points, first-layer units); about 1 if white
+    distinct: int                   # number of different values of f'(x)
+
+
+def diagnose(net, x, statistics="held"):
+    """Measure a scalar net on the grid x (n,), n >= 16, and give a verdict: a Diagnosis.
+
+    exploded     RMS of f'(x) above 1e3, statistics "held" or "through"
+    vanished     RMS below 1e-3
+    collapsed    fewer than n / 8 distinct values of f'(x): few pieces, each linear
+    shattered    the autocorrelation, mean subtracted, falls below 1/e within one grid step
+    healthy      none of these; the first that holds is the verdict
+    """
+    x = arguments.array("x", x, ndim=1)
+    if x.size <= LAGS[-1] + 1:
+        raise ValueError(f"x must have at least {LAGS[-1] + 2} points, got {x.size}")
+    g = grids.input_gradient(arguments.layer("net", net), x, statistics)
+    rms, distinct = _root_mean_square(g), _distinct(g)
+    acf = autocorrelation(g, x.size - 1) if distinct > 1 else np.full(x.size, np.nan)
+    length = correlation_length(acf) if distinct > 1 else np.nan
+    patterns = compose.active_units(net, x[:, None])
+    coactive = coactivity(patterns[-1]).mean() if patterns else np.nan
+    rank = np.nan
+    if rms > 0 and len(getattr(net, "layers", ())) > 1:
+        rank = relative_effective_rank(grids.neuron_gradients(net, x), np.random.default_rng(0))
+    return Diagnosis(_verdict(rms, distinct, length, x.size), rms, float(coactive), float(length),
+                     tuple(float(acf[lag]) for lag in LAGS), float(rank), distinct)
+
+
+def _verdict(rms, distinct, length, n):
+    if rms > EXPLODED:
+        return "exploded"
+    if rms < VANISHED:
+        return "vanished"
+    if distinct < FEWEST * n:
+        return "collapsed"
+    return "shattered" if length < 1 else "healthy"
+
+
+def _root_mean_square(g):
+    largest = np.abs(g).max()
+    return float(largest * np.sqrt(np.mean((g / largest)**2))) if largest else 0.0
+
+
+def _distinct(g):
+    """The number of values of g that differ by more than rounding."""
+    ordered = np.sort(g)
+    return int(1 + np.sum(np.diff(ordered) > 1e-9 * np.abs(g).max(initial=0.0)))

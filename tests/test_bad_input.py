@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import arguments, check, compose, files, gradients, init, layers, nets, plot, report, stats, sweep, theory
+from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, report,
+                         stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
@@ -120,6 +121,7 @@ COMPOSE = [
     bad("branches that do not add", Sum(Identity(), Dense(np.ones((5, 3)))).forward, ONES),
     bad("branches that would broadcast", NARROW.forward, ONES),
     bad("net a number", compose.freeze, 5, ONES),
+    bad("over unknown", Center, "rows"),
     bad("x a vector", compose.freeze, Center(), np.ones(5)),
     bad("x NaN", compose.freeze, Center(), NAN * ONES),
     bad("x of the wrong width", compose.freeze, Chain(BatchNorm(3), ReLU()), ONES),
@@ -412,6 +414,26 @@ REPORT = [
     bad("interval the wrong way round", report.verdict, 1.0, (2.0, 0.0), 1.0),
 ]
 
+DIAGNOSE = [
+    bad("net a number", stats.diagnose, 3, np.linspace(-2, 2, 32)),
+    bad("x too short", stats.diagnose, nets.feedforward(2, 3, rng=RNG), GRID),
+    bad("x NaN", stats.diagnose, nets.feedforward(2, 3, rng=RNG), np.full(32, NAN)),
+    bad("statistics unknown", stats.diagnose, nets.feedforward(2, 3, rng=RNG), np.linspace(-2, 2, 32), "kept"),
+]
+
+WIDE = [
+    bad("x infinite", wide.first_layer, [0.0, INF]),
+    bad("bias_std negative", wide.first_layer, GRID, -1.0),
+    bad("slope NaN", wide.rectifier, wide.first_layer(GRID), NAN),
+    bad("depth zero", wide.gradient_correlation, GRID, 0),
+    bad("x a matrix", wide.gradient_correlation, ONES, 3),
+    bad("x holds 0, where there is no signal without biases", wide.gradient_correlation, [0.0, 1.0], 3, bias_std=0.0),
+    bad("skip and branch both 0", wide.gradient_correlation, GRID, 3, branch=0.0),
+    bad("slope too large", wide.gradient_correlation, GRID, 3, slope=1e9),
+    bad("hidden_bias_std negative", wide.gradient_correlation, GRID, 3, hidden_bias_std=-1.0),
+    bad("wrt unknown", wide.gradient_correlation, GRID, 3, wrt="weights"),
+]
+
 FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
@@ -432,9 +454,11 @@ PLOT = [
     bad("intervals without bands", plot.curves, ax(), GRID, [GRID], ["one"], ["red"]),
     bad("active a vector", plot.raster, ax(), np.ones(5, dtype=bool)),
     bad("values none", plot.histogram, ax(), [], 5, "red"),
+    bad("g NaN", plot.probe, GRID, NAN * GRID, "healthy", "probe.png"),
 ]
 
-TABLE = ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + SWEEP + REPORT + FILES + PLOT
+TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + DIAGNOSE + WIDE + SWEEP
+         + REPORT + FILES + PLOT)
 
 
 @pytest.fixture
@@ -466,14 +490,15 @@ def test_a_refused_claim_is_not_kept():
 # Nothing is forgotten.
 
 # They take no arguments, or any: a label is only printed.
-ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU", "layers.Center",
+ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU",
                  "compose.Container", "compose.Trace", "nets.builder",
                  "report.quick", "report.folder", "report.progress"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, init, nets, check, gradients, stats, theory, sweep, report, plot):
+    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, sweep, theory, wide,
+                   files, report, plot):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -106,6 +106,7 @@ NESTED = {
     "a sum of sums": Chain(dense(1, 5, 0), Sum(Identity(), Sum(ReLU(), Chain(dense(5, 3, 1), Sine(), dense(3, 5, 2)),
                                                                weights=(0.5, -2.0)), Center()), dense(5, 1, 3)),
     "a chain in a chain": Chain(Chain(dense(1, 5, 0), Chain(BatchNorm(5), CReLU())), Chain(dense(10, 1, 1))),
+    "centered over the units": Chain(dense(1, 5, 0), Center("units"), ReLU(), dense(5, 1, 1)),
     "branches of one layer": Chain(dense(1, 5, 0), Sum(PReLU(0.2), ReLU(), Identity(), Center(), BatchNorm(5),
                                                        Affine(np.arange(5.0), np.ones(5))), dense(5, 1, 1)),
 }

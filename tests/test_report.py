@@ -246,6 +246,5 @@ def test_progress_with_tqdm_is_a_bar(monkeypatch, capsys):
 
 
 def test_progress_with_the_real_tqdm_keeps_stdout_clean(capsys):
-    pytest.importorskip("tqdm")
     assert list(report.progress("nets")(range(8))) == list(range(8))
     assert capsys.readouterr().out == ""

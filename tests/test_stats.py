@@ -1,12 +1,14 @@
 """Every statistic against its definition written as a loop, against known limits, and by simulation."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 
-from minishatter import stats
+from minishatter import Chain, Dense, active_units, gradients, nets, stats
 
+WIDTH = 13
 SIGMAS = 4  # a true statement fails a test of 4 standard errors once in 16,000 draws, and the seeds are fixed
 
 
@@ -316,3 +318,35 @@ def bootstrap_of_the_mean(samples, **kwargs):
 def test_intervals_refuse(interval, samples, kwargs, says):
     with pytest.raises(ValueError, match=says):
         interval(samples, **kwargs)
+
+
+# A verdict for one net.
+
+DIAGNOSES = {
+    "healthy": nets.resnet(3, WIDTH, beta=0.1, rng=rng()),
+    "shattered": nets.feedforward(24, WIDTH, norm="center", rng=rng()),
+    "collapsed": nets.feedforward(6, WIDTH, bias_std=0.0, rng=rng()),
+    "vanished": Chain(Dense(np.full((1, 1), 1e-3)), Dense(np.full((1, 1), 1e-3))),
+    "exploded": Chain(Dense(np.full((1, 1), 1e3)), Dense(np.full((1, 1), 1e3))),
+}
+
+
+@pytest.mark.parametrize("verdict", DIAGNOSES)
+def test_each_verdict_has_its_net(verdict):
+    diagnosis = stats.diagnose(DIAGNOSES[verdict], gradients.grid(64))
+    assert diagnosis.verdict == verdict
+
+
+def test_a_diagnosis_measures_what_it_says():
+    x, net = gradients.grid(64), DIAGNOSES["shattered"]
+    g, diagnosis = gradients.input_gradient(net, x), stats.diagnose(net, x)
+    acf = stats.autocorrelation(g, 14)
+    assert diagnosis.rms == pytest.approx(np.sqrt(np.mean(g**2)), rel=1e-12)
+    assert diagnosis.autocorrelation == pytest.approx(acf[list(stats.LAGS)], rel=1e-9)
+    assert diagnosis.coactive == stats.coactivity(active_units(net, x[:, None])[-1]).mean()
+    assert diagnosis.distinct == len(np.unique(g))
+
+
+def test_a_linear_net_has_one_gradient_and_no_correlation():
+    diagnosis = stats.diagnose(DIAGNOSES["vanished"], gradients.grid(64))
+    assert diagnosis.distinct == 1 and math.isnan(diagnosis.correlation_length) and math.isnan(diagnosis.coactive)

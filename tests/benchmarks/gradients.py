@@ -17,21 +17,25 @@ from minishatter import gradients, nets
 from minishatter.layers import BatchNorm, Dense
 
 DEPTH, WIDTH, TURNS = 50, 200, 21
-PAUSE = 0.25  # seconds before each turn: the threads of the one before (OpenMP, MKL) spin for 0.2 s
+PAUSE = 0.25  # seconds before a turn: the threads of the contestant before (OpenMP, MKL) spin for 0.2 s
 
 
 def seconds(function):
-    time.sleep(PAUSE)
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
+def turn(function):
+    """Seconds of one call, with the caches warm and everybody else's threads asleep."""
+    time.sleep(PAUSE)
+    function()
+    return seconds(function)
+
+
 def medians(contestants, turns=TURNS):
-    """Median seconds of each of several functions {name: function}, called in turn after a warm-up."""
-    for function in contestants.values():
-        function()
-    times = [[seconds(function) for function in contestants.values()] for _ in range(turns)]
+    """Median seconds of each of several functions {name: function}, which take turns."""
+    times = [[turn(function) for function in contestants.values()] for _ in range(turns)]
     return dict(zip(contestants, np.median(times, axis=0)))
 
 

@@ -1,0 +1,296 @@
+"""Wide nets: what the kernels say, what the theorems say, what is measured
+=============================================================================
+
+The theorems assume that half of the units are active, and a quarter co-active,
+independently of the weights. A wide net without normalisation does not ask:
+its signals are Gaussian, and the arc-cosine kernels say what their gradients
+do. Batch normalisation brings the assumption back, at a price. And with depth,
+rounding errors grow until float32 and float64 nets are different nets.
+"""
+
+# %%
+import copy
+
+import numpy as np
+
+from minishatter import gradients, nets, plot, stats, theory, wide
+from minishatter.report import LEVEL, Report, progress, quick
+
+RUNS = 30 if quick() else 200
+DEPTHS = (2, 4, 10) if quick() else (2, 4, 10, 24, 50)
+WIDTHS = (50, 100) if quick() else (50, 100, 200, 400, 800)
+WIDTH, FIXED_DEPTH, SEED = 200, 4, 12
+pair = np.array([-1.0, 1.0])  # uncorrelated signals in the first layer: c = 0
+rng = np.random.default_rng(SEED)
+report = Report("12_wide_nets")
+
+
+def bootstrap(samples, statistic):
+    return stats.bootstrap_interval(samples, statistic, rng, LEVEL, resamples=500)
+
+
+def claim_by(statement, source, keys, predicted, intervals, **kwargs):
+    """One row for several depths or widths."""
+    value, low, high = np.transpose(intervals)
+    print(report.claim(f"{statement} {', '.join(map(str, keys))}", source, predicted, value, (low, high), **kwargs))
+
+
+# %% [markdown]
+# **Five kinds of net without normalisation.** For each the kernel, the theorem, and a builder. The gradient is df/dn
+# for the units n of the first layer, the correlation is that of Definition 1 at the inputs -1 and 1.
+
+# %%
+ROOT_HALF = 0.5**0.5
+KINDS = {  # name: (builder, the kernel's options at depth L, the paper's theorem at depth L, colour)
+    "feedforward": (lambda L, width, rng: nets.feedforward.layers(L, width, rng=rng), lambda L: {},
+                    lambda L: theory.feedforward(L).correlation, plot.COLOUR["feedforward"]),
+    "resnet": (lambda L, width, rng: nets.resnet.layers(L, width, alpha=ROOT_HALF, norm=None, rng=rng),
+               lambda L: {"skip": 1.0}, lambda L: theory.resnet(L).correlation, plot.COLOUR["resnet"]),
+    "highway": (lambda L, width, rng: nets.highway.layers(L, width, gamma2=L**-0.5, rng=rng),
+                lambda L: {"skip": (1 - 1 / L)**0.5, "branch": L**-0.5},
+                lambda L: theory.highway(L, L**-0.5).correlation, plot.COLOUR["highway"]),
+    "PReLU 0.25": (lambda L, width, rng: nets.feedforward.layers(L, width, activation="prelu", rng=rng),
+                   lambda L: {"slope": 0.25}, None, "#56B4E9"),
+    "looks-linear": (
+        lambda L, width, rng: nets.feedforward.layers(L, width, activation="crelu", init="looks_linear", rng=rng),
+        lambda L: {"slope": 1.0}, lambda L: 1.0, "#000000"),
+}
+
+
+def kernel(name, L, wrt="neuron"):
+    return wide.gradient_correlation(pair, L, wrt=wrt, **KINDS[name][1](L))[0, 1]
+
+
+def measure(name, L, width):
+    build = KINDS[name][0]
+    moments = gradients.pair_moments(lambda rng: build(L, width, rng), pair, (0, 1), RUNS, [SEED, L, width],
+                                     progress=progress(f"{name}, {L} layers of {width}"))
+    return bootstrap(moments, stats.pair_correlation)
+
+
+by_depth = {(name, L): measure(name, L, WIDTH) for name in KINDS for L in DEPTHS}
+by_width = {(name, width): measure(name, FIXED_DEPTH, width) for name in KINDS for width in WIDTHS}
+for name, (_, _, theorem, _) in KINDS.items():
+    shallow = [L for L in DEPTHS if L <= 10]
+    claim_by(f"correlation, {name}, width {WIDTH}, L =", "kernel, infinite width", shallow,
+             [kernel(name, L) for L in shallow], [by_depth[name, L] for L in shallow], tolerance=1e-9, in_kind=0.05)
+    claim_by(f"correlation, {name}, {FIXED_DEPTH} layers, width =", "kernel, infinite width", WIDTHS,
+             np.full(len(WIDTHS), kernel(name, FIXED_DEPTH)), [by_width[name, width] for width in WIDTHS],
+             tolerance=1e-9, in_kind=0.05)
+
+# %% [markdown]
+# The numbers of the project's specification for a plain net and a resnet, and the law behind them: on the way to c = 1
+# the correlation of gradients falls like L^-3, not like 2^-L.
+
+# %%
+SPECIFIED = {"feedforward": {2: 0.302, 4: 0.142, 10: 0.0337, 24: 0.00546, 50: 9.1e-4},
+             "resnet": {4: 0.375, 10: 0.140, 24: 0.0328, 50: 0.0068}}
+for name, numbers in SPECIFIED.items():
+    ours = np.array([kernel(name, L) for L in numbers])
+    ratio = ours / list(numbers.values())
+    print(report.claim(f"kernel of {name} over its specified values, L = {', '.join(map(str, numbers))}",
+                       "kernels k0, k1, three digits", np.ones(len(ratio)), ratio, (ratio, ratio), tolerance=0.01))
+far = (1000, 2000)
+slope = np.log(theory.feedforward_kernel(far[1]) / theory.feedforward_kernel(far[0])) / np.log(far[1] / far[0])
+print(report.claim(f"plain net: slope of log R against log L, kernel, L = {far[0]} to {far[1]}", "derived: L^-3", -3.0,
+                   slope, (slope, slope), tolerance=0.05))
+
+# %% [markdown]
+# **Two gradients.** df/dx has a kernel of its own, the mixed derivative of the signal's: it turns negative, because a
+# nearly homogeneous f has slopes of opposite sign on the two sides of 0.
+
+# %%
+x = gradients.grid(33)
+along = gradients.ensemble(lambda rng: nets.feedforward.layers(FIXED_DEPTH, WIDTH, rng=rng), x, 5 * RUNS, [SEED, 1])
+middle = int(np.flatnonzero(x == 1.0)[0])
+row = bootstrap(along, lambda g: stats.correlation(g)[middle])
+predicted_row = wide.gradient_correlation(x, FIXED_DEPTH)[middle]
+at = [int(np.flatnonzero(x == point)[0]) for point in (-2.0, -1.0, 0.0, 0.5, 2.0)]
+print(report.claim(f"df/dx, plain nets of {FIXED_DEPTH} layers: correlation of x = 1 with x = -2, -1, 0, 0.5, 2",
+                   "kernel of df/dx", predicted_row[at], row.value[at], (row.low[at], row.high[at]), in_kind=0.1))
+
+# %% [markdown]
+# **When can a theorem be trusted?** The first depth from which theorem and kernel stay within 0.02 of each other (both
+# tend to 0, so in the end they agree in that sense), and the largest factor between them up to there.
+
+# %%
+notes = ["What the theorem says, what the kernel says, what is measured: correlation at the inputs -1 and 1, "
+         f"width {WIDTH}, {RUNS} nets.", "",
+         "| net | L | theorem | kernel | measured | 99% interval |", "| --- | --- | --- | --- | --- | --- |"]
+for name, (_, _, theorem, _) in KINDS.items():
+    for L in DEPTHS:
+        value, low, high = by_depth[name, L]
+        says = "none" if theorem is None else f"{theorem(L):.3g}"
+        notes.append(f"| {name} | {L} | {says} | {kernel(name, L):.3g} | {value:.3g} | [{low:.3g}, {high:.3g}] |")
+notes += ["", "| net | theorem within 0.02 of the kernel from depth | kernel over theorem at depth 50 |",
+          "| --- | --- | --- |"]
+for name in ("feedforward", "resnet", "highway"):
+    theorem = KINDS[name][2]
+    gaps = np.array([abs(theorem(L) - kernel(name, L)) for L in range(1, 201)])
+    apart = np.flatnonzero(gaps > 0.02)
+    since = "1" if not apart.size else f"{apart[-1] + 2}" if apart[-1] < 199 else "never up to 200"
+    notes.append(f"| {name} | {since} | {kernel(name, 50) / theorem(50):.3g} |")
+print("\n".join(notes))
+
+# %% [markdown]
+# **Batch normalisation.** Deep in a batch-normalised net the B inputs of a batch spread out as evenly as they can: all
+# pairs have the correlation -1/(B-1) (Yang et al. 2019). Then nearly half of the co-active pairs are lost per layer,
+# which is where Theorem 1 holds; and the squared gradient grows by pi/(pi-1) = 1.467 per layer.
+
+# %%
+B, BN_DEPTH = 4, 12 if quick() else 40
+batch = np.array([[-1.7], [-0.2], [0.4], [1.5]])
+pairs = np.triu_indices(B, 1)
+
+
+def batch_correlations(seed):
+    """The correlations of the B rows behind the last batch normalisation of one net."""
+    net = nets.feedforward(BN_DEPTH, WIDTH, norm="batch", rng=np.random.default_rng([SEED, BN_DEPTH, WIDTH, seed]))
+    _, cache = net.forward(batch)
+    xhat = cache[-3].xhat  # (B, width): the chain ends in BatchNorm, ReLU, Dense
+    return (xhat @ xhat.T / WIDTH)[pairs]
+
+
+correlations = stats.mean_interval(np.array([batch_correlations(seed) for seed in range(RUNS)]), LEVEL)
+print(report.claim(f"batch of {B} behind {BN_DEPTH} layers with BN: correlation of each of the 6 pairs", "-1/(B-1)",
+                   np.full(6, -1 / (B - 1)), correlations.value, correlations[1:], in_kind=0.1))
+
+grid = gradients.grid()
+GROWTH_DEPTHS = (6, 10, 14) if quick() else (10, 20, 30, 40)
+squares = np.array([np.mean(gradients.ensemble(
+    lambda rng: nets.feedforward.layers(L, WIDTH, norm="batch", rng=rng), grid, max(RUNS // 4, 10), [SEED, L, WIDTH],
+    progress=progress(f"BN, {L} layers"))**2, axis=1) for L in GROWTH_DEPTHS]).T  # (nets, depths)
+
+
+def growth(squares):
+    """The factor per layer: the slope of the log of the mean square against the depth."""
+    return np.exp(np.polyfit(GROWTH_DEPTHS, np.log(squares.mean(axis=0)), 1)[0])
+
+
+factor = bootstrap(squares, growth)
+print(report.claim(f"growth of the mean square gradient per layer, BN, L = {GROWTH_DEPTHS[0]} to {GROWTH_DEPTHS[-1]}",
+                   "pi/(pi-1), infinite width and batch", np.pi / (np.pi - 1), factor.value, factor[1:], in_kind=0.1))
+
+# %% [markdown]
+# **Finite width.** |df/dn|^2 varies from net to net: its logarithm has variance about 5 L / N.
+
+# %%
+SHAPES = ((10, 50), (20, 100)) if quick() else ((24, 200), (50, 200), (24, 100), (12, 50))
+
+
+def log_size(L, width):
+    def one(seed):
+        net = nets.feedforward.layers(L, width, rng=np.random.default_rng([SEED, L, width, seed]))
+        return np.log(np.sum(gradients.neuron_gradients(net, pair)[0]**2))
+    return np.array([one(seed) for seed in range(2 * RUNS)])
+
+
+claim_by("variance of log |df/dn|^2, plain nets, L x N =", "5 L / N", [f"{L} x {N}" for L, N in SHAPES],
+         np.array([5 * L / N for L, N in SHAPES]), [bootstrap(log_size(L, N), np.var) for L, N in SHAPES], in_kind=0.5)
+
+# %% [markdown]
+# **Precision.** The same nets in float32. Rounding moves a pre-activation by one part in 10^7, layers with batch
+# normalisation amplify it, and where a unit flips the gradient jumps. Single points stop agreeing; the statistics do
+# not care, because the perturbed net is as good a draw as the other. The analysis is float64: its rounding is 2^29
+# times smaller, and at a growth of sqrt(1.467) per layer it takes some hundred layers more to come to the same.
+
+
+# %%
+def in_float32(net):
+    """A copy of a chain without containers inside, its parameters in single precision."""
+    net = copy.deepcopy(net)
+    for layer in net.layers:
+        layer.params = {name: array.astype(np.float32) for name, array in layer.params.items()}
+    return net
+
+
+def gradient_in(net, dtype):
+    """f'(x) on the grid, statistics held, in the precision `dtype`: the readable path."""
+    value, t = grid.astype(dtype)[:, None], np.ones((grid.size, 1), dtype)
+    for layer in net.layers:
+        layer = layer.freeze(value)
+        value, cache = layer.forward(value)
+        t = layer.tangent(t, cache)
+    return t[:, 0].astype(float)
+
+
+def precision(L, seed):
+    """Largest difference over the largest gradient; the ACF at lag 1 in float64; and in float32."""
+    net = nets.feedforward(L, WIDTH, norm="batch", rng=np.random.default_rng([SEED, L, WIDTH, seed]))
+    double, single = gradient_in(net, np.float64), gradient_in(in_float32(net), np.float32)
+    acfs = [stats.autocorrelation(g, 1)[1] for g in (double, single)]
+    return np.max(np.abs(double - single)) / np.max(np.abs(double)), *acfs
+
+
+PRECISION_RUNS = 5 if quick() else 20
+rounding = {L: np.array([precision(L, seed) for seed in range(PRECISION_RUNS)]) for L in DEPTHS}
+deepest = DEPTHS[-1]
+worst = stats.mean_interval(rounding[deepest][:, 0], LEVEL)
+print(report.claim(f"float32 against float64, {deepest} layers with BN: largest difference over the largest gradient",
+                   "measured for this project: 0.7", 0.7, worst.value, worst[1:], in_kind=0.4))
+drift = stats.mean_interval(rounding[deepest][:, 1] - rounding[deepest][:, 2], LEVEL)
+print(report.claim(f"float32 against float64, {deepest} layers with BN: difference of the ACF at lag 1",
+                   "statistics agree", 0.0, drift.value, drift[1:], in_kind=0.05))
+
+# %%
+fig, axes = plot.panels(2, 3, (11, 7))
+fine = np.arange(1, DEPTHS[-1] + 1)
+
+
+def points(ax, keys, intervals, colour, label=None):
+    value, low, high = np.transpose(intervals)
+    ax.errorbar(keys, value, [value - low, high - value], fmt="o", color=colour, markersize=4, markerfacecolor="none",
+                capsize=2, label=label)
+
+
+ax = axes[0, 0]
+for name, (_, _, theorem, colour) in KINDS.items():
+    ax.plot(fine, [kernel(name, int(L)) for L in fine], color=colour, label=name)
+    if theorem is not None:
+        ax.plot(fine, [theorem(int(L)) for L in fine], ":", color=colour)
+    points(ax, DEPTHS, [by_depth[name, L] for L in DEPTHS], colour)
+ax.set(title="Kernels (full) and theorems (dotted)", xlabel="depth L", ylabel="correlation of df/dn", ylim=(-0.05, 1.3))
+ax.legend(ncols=2)
+ax = axes[0, 1]
+for name, (_, _, _, colour) in KINDS.items():
+    ax.axhline(kernel(name, FIXED_DEPTH), color=colour, linewidth=0.8)
+    points(ax, WIDTHS, [by_width[name, width] for width in WIDTHS], colour)
+ax.set(title=f"{FIXED_DEPTH} layers: width", xlabel="width N", ylabel="correlation of df/dn", xscale="log",
+       ylim=(-0.05, 1.05))
+ax.set_xticks(WIDTHS, WIDTHS)
+ax.minorticks_off()
+ax = axes[0, 2]
+smooth = np.linspace(-2, 2, 401)
+full = wide.gradient_correlation(np.append(smooth, 1.0), FIXED_DEPTH)[-1, :-1]
+ax.plot(smooth, full, color=plot.COLOUR["feedforward"], label="kernel of df/dx")
+points(ax, x[::2], np.transpose(row)[::2], "black", f"nets of width {WIDTH}")
+ax.axhline(0, color="black", linewidth=0.5)
+ax.set(title=f"df/dx at 1 and at x, plain, {FIXED_DEPTH} layers", xlabel="x", ylabel="correlation R(1, x)")
+ax.legend()
+ax = axes[1, 0]
+log_depths = np.unique(np.geomspace(1, 1000, 40).astype(int))
+ax.loglog(log_depths, [theory.feedforward_kernel(int(L)) for L in log_depths], color=plot.COLOUR["feedforward"],
+          label="kernel")
+ax.loglog(log_depths, 0.5**log_depths.astype(float), ":", color="black", label=r"$2^{-L}$")
+law = theory.feedforward_kernel(1000) * (1000 / log_depths[10:])**3
+ax.loglog(log_depths[10:], law, "--", color="black", linewidth=0.8, label=r"$\propto L^{-3}$")
+ax.set(title="Plain nets: a power law", xlabel="depth L", ylabel="correlation of df/dn", ylim=(1e-8, 2))
+ax.legend()
+ax = axes[1, 1]
+ax.semilogy(GROWTH_DEPTHS, squares.mean(axis=0), "o", color=plot.COLOUR["feedforward"], label="nets with BN")
+growing = squares.mean(axis=0)[0] * (np.pi / (np.pi - 1))**(np.array(GROWTH_DEPTHS) - GROWTH_DEPTHS[0])
+ax.semilogy(GROWTH_DEPTHS, growing, color="black", linewidth=0.8, label=r"$(\pi/(\pi-1))^L$")
+ax.set(title="The price of batch normalisation", xlabel="depth L", ylabel="mean square gradient")
+ax.legend()
+ax = axes[1, 2]
+for L in DEPTHS:
+    ax.semilogy(np.full(PRECISION_RUNS, L), rounding[L][:, 0], "o", color=plot.COLOUR["feedforward"], markersize=3)
+ax.semilogy(DEPTHS, [np.median(rounding[L][:, 0]) for L in DEPTHS], color=plot.COLOUR["feedforward"], label="median")
+ax.set(title="float32 against float64, with BN", xlabel="depth L", ylabel="largest relative difference")
+ax.legend()
+plot.save(fig, report.figure)
+report.write("\n".join(notes))
+
+# %% [markdown]
+# **Try.** Does a PReLU of slope 0.9 shatter? Find the hidden bias at which a plain net keeps more correlation. At which
+# depth do float64 and extended precision (np.longdouble) part ways?
