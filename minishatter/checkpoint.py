@@ -55,7 +55,7 @@ def load(path, identity, arrays):
 def _read(path):
     """The arrays and the meta data of a checkpoint; every byte is checked against its CRC."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             stored = {name: archive[name] for name in archive.files}
         meta = json.loads(stored.pop(META).tobytes().decode())
         if not isinstance(meta, dict) or not isinstance(meta.get("identity"), dict) or "progress" not in meta:

@@ -111,7 +111,8 @@ def shift_and_flip(images, rng, shift=4):
     Each is shifted by up to `shift` pixels in both directions, zeros coming in, and mirrored left to right
     with probability 1/2.
     """
-    N, channels, rows, cols = images.shape
+    images, shift = arguments.array("images", images, ndim=4), arguments.integer("shift", shift, least=0)
+    rng, (N, channels, rows, cols) = arguments.generator("rng", rng), images.shape
     padded = np.zeros((N, channels, rows + 2 * shift, cols + 2 * shift), images.dtype)
     padded[:, :, shift:shift + rows, shift:shift + cols] = images
     top, left = rng.integers(2 * shift + 1, size=(2, N))
@@ -237,7 +238,7 @@ def loss_gradient(net, images, labels):
 
 def batch_last(images):
     """Images as they are stored, (N, channels, rows, cols), as layers take them, (channels, rows, cols, N)."""
-    return np.ascontiguousarray(np.moveaxis(images, 0, -1))
+    return np.ascontiguousarray(np.moveaxis(arguments.array("images", images, ndim=4, finite=False), 0, -1))
 
 
 def accuracy(net, images, labels, statistics_from, batch=500):
@@ -245,7 +246,7 @@ def accuracy(net, images, labels, statistics_from, batch=500):
 
     The net is frozen on those (some hundred training images): evaluation does not depend on its batch.
     """
-    labels = np.asarray(labels)
+    images, labels = _checked(images, labels)
     frozen = freeze(net, batch_last(arguments.array("statistics_from", statistics_from, ndim=4)))
     right = 0
     for start in range(0, len(images), arguments.integer("batch", batch)):
@@ -256,6 +257,8 @@ def accuracy(net, images, labels, statistics_from, batch=500):
 
 def cast(net, dtype):
     """A copy of the net with its parameters as float32 or float64."""
+    if not np.issubdtype(dtype, np.floating):
+        raise ValueError(f"dtype must be a floating type, got {dtype}")
     net = copy.deepcopy(arguments.layer("net", net))
     for _, layer in _leaves(net):
         layer.params = {name: array.astype(dtype) for name, array in layer.params.items()}

@@ -40,6 +40,7 @@ ARROWS = {
     "stats": {"arguments", "compose", "gradients", "intervals"},
     "regions": {"arguments", "kernels", "compose", "layers"},
     "theory": {"arguments"},
+    "sweep": {"arguments", "files"},
     "wide": {"arguments", "theory"},
     "plot": {"arguments", "files"},
     "report": {"arguments", "files"},

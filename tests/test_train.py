@@ -164,9 +164,16 @@ def test_divergence_names_the_layer():
         train.fit(net, *data(), epochs=1)
 
 
-def test_diverged_parameters_are_named():
-    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match="parameter"):
+def test_a_normalisation_that_overflows_is_named():
+    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match=r"layer 1 BatchNorm\(4\)"):
         train.fit(small_net(), *data(), epochs=9, optimiser=train.SGD(1e300))
+
+
+def test_a_parameter_that_is_not_finite_is_named():
+    net = Chain(*(layer for layer in small_net().layers if not isinstance(layer, BatchNorm2d)))
+    net.layers[-1].params["b"][1] = np.nan
+    with pytest.raises(train.DivergenceError, match=r"parameter b of layer 3 Dense"):
+        train.fit(net, *data(), epochs=1)
 
 
 # Checkpoints.
@@ -249,17 +256,15 @@ def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(tmp_path):
     """SIGKILL 20 times: never a half-written checkpoint, never more than one epoch lost, the same weights in the end."""
     path, epochs, kills, draws = tmp_path / "run.npz", 60, 0, rng(9)
     command = [sys.executable, "-c", CHILD.format(epochs=epochs), str(path)]
-    finished = 0
+    one_thread, finished = os.environ | {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}, 0
     while True:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | {
-            "NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
-        first = process.stdout.readline()  # it is at work
-        if kills < 20:
-            time.sleep(draws.uniform(0, 0.12))
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        said = [first, *process.stdout.readlines()]
-        process.wait()
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=one_thread) as process:
+            first = process.stdout.readline()  # it is at work
+            if kills < 20:
+                time.sleep(draws.uniform(0, 0.12))
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            said = [first, *process.stdout.readlines()]
         done = saved_epochs(path)
         announced = [int(line) for line in said if line.strip().isdigit()]
         assert done >= max([finished, *announced])  # whatever it said was saved is there
