@@ -11,15 +11,15 @@ Vocabulary:
 Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
 """
 
-from . import arguments, check, compose, gradients, init, intervals, layers, nets, stats, theory, wide
+from . import arguments, check, compose, data, gradients, init, intervals, layers, nets, stats, theory, wide
 from .compose import Chain, Sum, active_units, freeze, trace
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
 __version__ = "0.1.0"
 
 __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "PReLU", "ReLU", "Sum",
-           "active_units", "arguments", "check", "compose", "freeze", "gradients", "init", "intervals", "layers",
-           "nets", "stats", "theory", "trace", "wide"]
+           "active_units", "arguments", "check", "compose", "data", "freeze", "gradients", "init", "intervals",
+           "layers", "nets", "stats", "theory", "trace", "wide"]
 
 READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory",
-                 "wide", "kernels", "plot", "report", "files", "arguments")
+                 "wide", "data", "kernels", "plot", "report", "files", "download", "arguments")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, report,
-                         stats, theory, wide)
+from minishatter import (arguments, check, compose, data, download, files, gradients, init, intervals, layers, nets,
+                         plot, report, stats, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 
@@ -408,6 +408,40 @@ FILES = [
     bad("data a string", files.write, "table.md", "text"),
 ]
 
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+DATA = [
+    bad("batches none", data.load_cifar10, "home", ()),
+    bad("batches with an unknown number", data.load_cifar10, "home", (1, 6)),
+    bad("batches zero", data.load_cifar10, "home", 0),
+    bad("batches unknown", data.load_cifar10, "home", "train"),
+    bad("batches twice", data.load_cifar10, "home", (1, 2, 1)),
+    bad("batches a float", data.load_cifar10, "home", (1.0,)),
+    bad("batches a boolean", data.load_cifar10, "home", True),
+    bad("batches None", data.load_cifar10, "home", None),
+    bad("batches with a list", data.load_cifar10, "home", [[1, 2]]),
+    bad("data_home a number", data.load_cifar10, 5),
+    bad("data_home bytes", data.load_cifar10, b"home"),
+    bad("data_home a list", data.fetch_cifar10, ["home"]),
+    bad("url None", data.fetch_cifar10, "home", None),
+    bad("url of a file", data.fetch_cifar10, "home", "file:archive.tar.gz"),
+    bad("progress a boolean", data.fetch_cifar10, "home", "http://127.0.0.1:9/", True),
+    bad("n zero", data.synthetic_images, 0, RNG),
+    bad("n a float", data.synthetic_images, 10.0, RNG),
+    bad("n missing", data.synthetic_images, rng=RNG),
+    bad("rng missing", data.synthetic_images, 10),
+    bad("rng a RandomState", data.synthetic_images, 10, LEGACY),
+    bad("url without a scheme", download.fetch, "127.0.0.1:9", "file", 5, MD5),
+    bad("url bytes", download.fetch, b"http://127.0.0.1:9/", "file", 5, MD5),
+    bad("path a number", download.fetch, "http://127.0.0.1:9/", 5, 5, MD5),
+    bad("size zero", download.fetch, "http://127.0.0.1:9/", "file", 0, MD5),
+    bad("size a float", download.fetch, "http://127.0.0.1:9/", "file", 5e6, MD5),
+    bad("md5 None", download.fetch, "http://127.0.0.1:9/", "file", 5, None),
+    bad("md5 too short", download.fetch, "http://127.0.0.1:9/", "file", 5, MD5[1:]),
+    bad("md5 in capitals", download.fetch, "http://127.0.0.1:9/", "file", 5, MD5.upper()),
+    bad("progress text", download.fetch, "http://127.0.0.1:9/", "file", 5, MD5, "bar"),
+]
+
 PLOT = [
     bad("rows zero", plot.panels, 0, 1, (4, 3)),
     bad("columns zero", plot.panels, 1, 0, (4, 3)),
@@ -427,7 +461,7 @@ PLOT = [
 ]
 
 TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + DIAGNOSE + WIDE + REPORT
-         + FILES + PLOT)
+         + FILES + DATA + PLOT)
 
 
 @pytest.fixture
@@ -467,7 +501,7 @@ ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, theory, wide,
-                   files, report, plot):
+                   files, report, plot, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

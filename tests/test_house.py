@@ -25,6 +25,7 @@ TREES = {module: ast.parse(text) for module, text in SOURCES.items()}
 ARROWS = {
     "arguments": set(),
     "files": set(),
+    "download": {"arguments"},
     "layers": {"arguments"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
@@ -38,6 +39,7 @@ ARROWS = {
     "wide": {"arguments", "theory"},
     "plot": {"arguments", "files"},
     "report": {"arguments", "files"},
+    "data": {"arguments", "files", "download"},
 }
 DOORS = {"__init__", "__main__"}  # they may import anything, and nothing imports them
 
@@ -103,6 +105,12 @@ def test_the_arrows_make_no_circle():
 def test_other_packages_are_imported_only_where_they_belong(module):
     """numba in kernels.py, matplotlib in plot.py."""
     assert outside(TREES[module]) <= OTHERS.get(module, set())
+
+
+def test_only_download_reaches_the_network():
+    network = {"urllib", "http", "socket", "ssl", "ftplib", "smtplib", "asyncio", "xmlrpc"}
+    assert [module for module, tree in TREES.items()
+            if network & {name.split(".")[0] for name in imports(tree)}] == ["download"]
 
 
 # What is never written. A rule finds the offending nodes; beside it, lines that break it.
