@@ -194,9 +194,10 @@ def synthetic_images(n, rng):
 
     Class k has stripes at (k mod 5) * 22.5 degrees from horizontal, 4 (k < 5) or 8 pixels apart.
     Place, phase, sign of the angle, colours and noise are random: the mean image of every class
-    is the same grey, and an image shifted or mirrored keeps its class. Measured with 3,000
-    training images, chance being 0.1: a linear model of the pixels reaches a test accuracy of
-    0.16, a linear model of |7 x 7 stripe filters|, averaged over the image, one of 0.95.
+    is the same grey, and an image shifted or mirrored keeps its class. Measured test accuracy
+    with 3,000 to 4,000 training images, chance being 0.1: 0.16 for a linear model of the pixels,
+    0.95 for one of |7 x 7 stripe filters| averaged over the image, 0.87 for two convolutions
+    (16 and 32 filters, 12 epochs of Adam).
     """
     labels = arguments.generator("rng", rng).permutation(np.arange(arguments.integer("n", n)) % len(CLASSES))
     each = (n, 1, 1, 1)

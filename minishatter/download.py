@@ -47,8 +47,8 @@ def fetch(url, path, size, md5, progress=None):
         time.sleep(PAUSE * 2**(attempt - 1))
     kind = ValueError if isinstance(failure, ValueError) else OSError
     raise kind(f"{url} did not give the file in {attempt} of {TRIES} attempts; the last one: "
-               f"{str(failure) or repr(failure)}. {_length(path):,} of {size:,} bytes have arrived in {path}: call again "
-               "to resume, or save the file under that name by other means, and call again") from failure
+               f"{str(failure) or repr(failure)}. {_length(path):,} of {size:,} bytes have arrived in {path}: call "
+               "again to resume, or save the file under that name by other means, and call again") from failure
 
 
 def _length(path):
