@@ -32,6 +32,14 @@ def number(name, value, low=-math.inf, high=math.inf):
     return float(value)
 
 
+def scalar(name, value):
+    """`value` as an int, float, str, bool or None; a NumPy scalar becomes one of these."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if type(value) not in (int, float, str, bool, type(None)):
+        raise TypeError(f"{name} must be an int, float, str, bool or None, got {value!r}")
+    return value
+
+
 def array(name, value, ndim=None, finite=True):
     """`value` as a non-empty floating array; `ndim` is the number of axes, or a tuple of them.
 

@@ -136,7 +136,7 @@ def freeze(net, x):
     interact: it is one fixed function, the one whose derivative is taken when
     the statistics are "held".
     """
-    return arguments.layer("net", net).freeze(arguments.array("x", x, ndim=2))
+    return arguments.layer("net", net).freeze(arguments.array("x", x, ndim=(2, 4)))
 
 
 def active_units(net, x):
@@ -144,7 +144,7 @@ def active_units(net, x):
 
     Rectifiers come in the order in which the forward pass meets them.
     """
-    _, cache = arguments.layer("net", net).forward(arguments.array("x", x, ndim=2))
+    _, cache = arguments.layer("net", net).forward(arguments.array("x", x, ndim=(2, 4)))
     patterns = []
 
     def visit(cache):
@@ -191,7 +191,7 @@ def trace(net, x, dy):
     Returns a Trace of Records. Layers inside Chain and Sum are named by their
     places, as in `params`.
     """
-    net, x, dy = arguments.layer("net", net), arguments.array("x", x, ndim=2), arguments.array("dy", dy, ndim=2)
+    net, x, dy = arguments.layer("net", net), arguments.array("x", x, ndim=(2, 4)), arguments.array("dy", dy, ndim=2)
     records = Trace()
     y, pull_back = _visit(net, x, "", records)
     if dy.shape != y.shape:

@@ -10,6 +10,8 @@ def write(path, data):
     A reader sees the old file or the new one, never half of one, also after a kill.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"path must be a regular file or new, got {path}, which is something else")
     if not isinstance(data, bytes):
         raise TypeError(f"data must be bytes, got {type(data).__name__}")
     path.parent.mkdir(parents=True, exist_ok=True)

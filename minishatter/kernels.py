@@ -1,20 +1,22 @@
-"""Every numba kernel: row passes over dual arrays.
+"""Every numba kernel: row passes over dual arrays, pieces of an interval, convolution.
 
 A dual array D has shape (units, 2 N): row u holds the values of unit u at the N
 points, D[u, :N], and behind them their tangents, D[u, N:]. A unit's statistics,
 its rectifier and its tangent are then one pass over one contiguous row.
 
-The kernels work in place on an array that their caller owns. They alternate
+The row passes work in place on an array that their caller owns. They alternate
 with matrix products, so they are serial: a parallel kernel would fight with the
 BLAS for the cores. Each is the forward and the tangent rule of one layer of
 layers.py with its batch statistics held; the twin in NumPy is in the docstring.
+Behind them two that cut an interval into pieces, and then convolution.
 """
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
 ROW_PASS = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+CONVOLUTION = ROW_PASS | {"parallel": True}  # no matrix product alternates with these
 
 
 @njit(**ROW_PASS)
@@ -74,3 +76,182 @@ def affine(D, scale, shift):
         for i in range(n):
             row[i] = scale[u] * row[i] + shift[u]
             row[n + i] *= scale[u]
+
+
+# Pieces. D is a dual array with one point for each piece of an interval, its midpoint (regions.py).
+
+
+@njit(**ROW_PASS)
+def zeros(D, reach):
+    """Where a unit is zero in a piece: all |v| < |t| reach, as (piece, -v / t), units one after another.
+
+    reach: (pieces,), how far from the midpoint a zero counts; -v / t is the zero's distance from it.
+    Twin: unit, piece = np.nonzero(abs(v) < abs(t) * reach);  piece, -(v / t)[unit, piece]
+    """
+    units, n = D.shape[0], D.shape[1] // 2
+    count = 0
+    for u in range(units):
+        row = D[u]
+        for i in range(n):
+            count += abs(row[i]) < abs(row[n + i]) * reach[i]
+    piece, offset = np.empty(count, np.int64), np.empty(count)
+    count = 0
+    for u in range(units):
+        row = D[u]
+        for i in range(n):
+            if abs(row[i]) < abs(row[n + i]) * reach[i]:
+                piece[count], offset[count] = i, -row[i] / row[n + i]
+                count += 1
+    return piece, offset
+
+
+@njit(**ROW_PASS)
+def cut(D, parent, shift):
+    """New pieces inside old ones: v <- v[parent] + t[parent] shift, t <- t[parent]; (units, 2 x new pieces)."""
+    units, old, new = D.shape[0], D.shape[1] // 2, parent.size
+    out = np.empty((units, 2 * new))
+    for u in range(units):
+        row, out_row = D[u], out[u]
+        for i in range(new):
+            slope = row[old + parent[i]]
+            out_row[i] = row[parent[i]] + slope * shift[i]
+            out_row[new + i] = slope
+    return out
+
+
+# Convolution. Images have the shape (channels, rows, cols, N), the batch last: a pixel of a channel is one contiguous
+# run over the batch, and a kernel tap is a number times such a run. x is padded already. The loops hold as many runs as
+# the registers do: four output channels by three taps. Each output number is summed by one thread in a fixed order,
+# so results do not depend on the number of threads. The six-loop definition is the twin, in the tests.
+
+
+@njit(**CONVOLUTION)
+def correlate(x, W, y, stride):
+    """y[o, i, j, n] <- sum over c, p, q of W[o, c, p, q] x[c, i stride + p, j stride + q, n]; y gives the size."""
+    outs, channels, tap_rows, tap_cols = W.shape
+    N = x.shape[3]
+    for i in prange(y.shape[1]):
+        for block in range((outs + 3) // 4):
+            o = max(0, min(4 * block, outs - 4))  # the last block overlaps the one before, and does its outputs again
+            for j in range(y.shape[2]):
+                left = j * stride
+                for k in range(o, min(o + 4, outs)):
+                    y[k, i, j, :] = 0
+                for c in range(channels):
+                    for p in range(tap_rows):
+                        row = x[c, i * stride + p]
+                        if outs >= 4 and tap_cols == 3:
+                            x0, x1, x2 = row[left], row[left + 1], row[left + 2]
+                            ya, yb, yc, yd = y[o, i, j], y[o + 1, i, j], y[o + 2, i, j], y[o + 3, i, j]
+                            a0, a1, a2 = W[o, c, p, 0], W[o, c, p, 1], W[o, c, p, 2]
+                            b0, b1, b2 = W[o + 1, c, p, 0], W[o + 1, c, p, 1], W[o + 1, c, p, 2]
+                            c0, c1, c2 = W[o + 2, c, p, 0], W[o + 2, c, p, 1], W[o + 2, c, p, 2]
+                            d0, d1, d2 = W[o + 3, c, p, 0], W[o + 3, c, p, 1], W[o + 3, c, p, 2]
+                            for n in range(N):
+                                u, v, w = x0[n], x1[n], x2[n]
+                                ya[n] += a0 * u + a1 * v + a2 * w
+                                yb[n] += b0 * u + b1 * v + b2 * w
+                                yc[n] += c0 * u + c1 * v + c2 * w
+                                yd[n] += d0 * u + d1 * v + d2 * w
+                        else:
+                            for q in range(tap_cols):
+                                xq = row[left + q]
+                                for k in range(o, min(o + 4, outs)):
+                                    weight, yk = W[k, c, p, q], y[k, i, j]
+                                    for n in range(N):
+                                        yk[n] += weight * xq[n]
+
+
+@njit(**CONVOLUTION)
+def correlate_weights(x, dy, dW, stride):
+    """dW[o, c, p, q] <- sum over i, j, n of dy[o, i, j, n] x[c, i stride + p, j stride + q, n]."""
+    outs, channels, tap_rows, tap_cols = dW.shape
+    N = x.shape[3]
+    for task in prange(outs * channels):
+        o, c = task // channels, task % channels
+        for p in range(tap_rows):
+            for q in range(tap_cols):
+                total = dW.dtype.type(0)
+                for i in range(dy.shape[1]):
+                    for j in range(dy.shape[2]):
+                        d, xq = dy[o, i, j], x[c, i * stride + p, j * stride + q]
+                        for n in range(N):
+                            total += d[n] * xq[n]
+                dW[o, c, p, q] = total
+
+
+@njit(**CONVOLUTION)
+def correlate_weights_3(x, dy, dW):
+    """The same for stride 1 and three columns of taps: a row of dy and three shifted rows of x are one run each.
+
+    Two output channels by three taps share it.
+    """
+    outs, channels, tap_rows, _ = dW.shape
+    N, run = x.shape[3], dy.shape[2] * x.shape[3]
+    for task in prange((outs + 1) // 2 * channels):
+        o, c = task // channels * 2, task % channels
+        o2 = min(o + 1, outs - 1)
+        for p in range(tap_rows):
+            a0 = a1 = a2 = b0 = b1 = b2 = dW.dtype.type(0)
+            for i in range(dy.shape[1]):
+                d, e, x0 = dy[o, i].reshape(-1), dy[o2, i].reshape(-1), x[c, i + p].reshape(-1)
+                x1, x2 = x0[N:], x0[2 * N:]
+                for k in range(run):
+                    a0 += d[k] * x0[k]
+                    a1 += d[k] * x1[k]
+                    a2 += d[k] * x2[k]
+                    b0 += e[k] * x0[k]
+                    b1 += e[k] * x1[k]
+                    b2 += e[k] * x2[k]
+            dW[o2, c, p, 0], dW[o2, c, p, 1], dW[o2, c, p, 2] = b0, b1, b2
+            dW[o, c, p, 0], dW[o, c, p, 1], dW[o, c, p, 2] = a0, a1, a2
+
+
+@njit(**CONVOLUTION)
+def place(x, out, top, left, step):
+    """out <- 0, then out[c, top + i step, left + j step] <- x[c, i, j]: padding (step 1) and spreading (step > 1)."""
+    for task in prange(out.shape[0] * out.shape[1]):
+        c, r = task // out.shape[1], task % out.shape[1]
+        out[c, r] = 0
+        i = (r - top) // step
+        if (r - top) % step == 0 and 0 <= i < x.shape[1]:
+            for j in range(x.shape[2]):
+                out[c, r, left + j * step] = x[c, i, j]
+
+
+# Batch normalisation and rectifiers over images: one channel is one contiguous run over pixels and batch.
+
+
+@njit(**CONVOLUTION)
+def normalise_images(x, y, xhat, std, scale, shift, eps):
+    """BatchNorm for runs x (channels, M): xhat <- (x - mean) / std, y <- scale xhat + shift, std (channels,)."""
+    channels, M = x.shape
+    for c in prange(channels):
+        total = 0.0
+        for m in range(M):
+            total += x[c, m]
+        mean = x.dtype.type(total / M)
+        squares = 0.0
+        for m in range(M):
+            squares += (x[c, m] - mean) ** 2
+        std[c] = (squares / M + eps) ** 0.5
+        inverse = x.dtype.type(1.0 / std[c])
+        for m in range(M):
+            xhat[c, m] = (x[c, m] - mean) * inverse
+            y[c, m] = scale[c] * xhat[c, m] + shift[c]
+
+
+@njit(**CONVOLUTION)
+def normalise_images_back(dy, xhat, std, scale, dx, d_scale, d_shift):
+    """BatchNorm's backward rule: dx = scale / std (dy - mean dy - xhat mean(xhat dy)), d_scale, d_shift the sums."""
+    channels, M = dy.shape
+    for c in prange(channels):
+        total, product = 0.0, 0.0
+        for m in range(M):
+            total += dy[c, m]
+            product += dy[c, m] * xhat[c, m]
+        d_shift[c], d_scale[c] = total, product
+        gain = dy.dtype.type(scale[c] / std[c])
+        mean, slope = dy.dtype.type(total / M), dy.dtype.type(product / M)
+        for m in range(M):
+            dx[c, m] = gain * (dy[c, m] - mean - xhat[c, m] * slope)

@@ -5,7 +5,8 @@
     backward(dy, cache)  -> J^T dy, grads      pull a gradient back      (reverse mode)
 
 J is the Jacobian dy/dx at the x that `forward` saw. A batch is an array of
-shape (N, units), one input per row. Parameters live in `layer.params` and are
+shape (N, units), one input per row, or of images (channels, rows, cols, N), see
+conv.py; a channel is then what a unit is here. Parameters live in `layer.params` and are
 the only state: the rules write to nothing, what backward needs is in `cache`,
 and gradients of parameters are returned, with the keys of `params`.
 
@@ -18,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import arguments
+from .batch import batch_axes, check_width, per_unit, unit_axis, unit_mean
 
 
 class Layer:
@@ -31,12 +33,6 @@ class Layer:
 
     def __repr__(self):
         return f"{type(self).__name__}()"
-
-
-def _check_width(layer, x, units):
-    if x.ndim != 2 or x.shape[1] != units:
-        raise ValueError(f"{layer} expects x of shape (N, {units}), got {x.shape}; "
-                         "do the layers chain? (a CReLU doubles the number of units)")
 
 
 class Identity(Layer):
@@ -74,7 +70,7 @@ class Dense(Layer):
 
     def forward(self, x):
         W, b = self.params["W"], self.params["b"]
-        _check_width(self, x, W.shape[0])
+        check_width(self, x, W.shape[0], images=False)
         return x @ W + b, DenseCache(x)  # (N, fan_out)
 
     def tangent(self, t, cache):
@@ -89,16 +85,28 @@ class Dense(Layer):
 
 
 class ReLUCache(NamedTuple):
-    """Of ReLU and CReLU: which outputs are active."""
+    """Of ReLU: the output, which the next layer keeps anyway."""
 
-    active: np.ndarray  # (N, units), True where x > 0
+    y: np.ndarray  # (N, units)
+
+    @property
+    def active(self):
+        """Which units are active, x > 0: (N, units)."""
+        return self.y > 0
+
+
+class CReLUCache(NamedTuple):
+    """Of CReLU: which outputs are active."""
+
+    active: np.ndarray  # (N, 2 units); one of each pair
 
 
 class ReLU(Layer):
     """y = max(x, 0).   J t = t where x > 0, else 0;  dx = dy where x > 0, else 0."""
 
     def forward(self, x):
-        return np.maximum(x, 0), ReLUCache(x > 0)
+        y = np.maximum(x, 0)
+        return y, ReLUCache(y)
 
     def tangent(self, t, cache):
         return t * cache.active
@@ -115,15 +123,14 @@ class CReLU(Layer):
     """
 
     def forward(self, x):
-        positive = x > 0
-        y = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)], axis=1)
-        return y, ReLUCache(np.concatenate([positive, ~positive], axis=1))
+        y = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)], axis=unit_axis(x))
+        return y, CReLUCache(np.concatenate([x > 0, ~(x > 0)], axis=unit_axis(x)))
 
     def tangent(self, t, cache):
-        return np.concatenate([t, -t], axis=1) * cache.active
+        return np.concatenate([t, -t], axis=unit_axis(t)) * cache.active
 
     def backward(self, dy, cache):
-        d_positive, d_negative = np.split(dy * cache.active, 2, axis=1)
+        d_positive, d_negative = np.split(dy * cache.active, 2, axis=unit_axis(dy))
         return d_positive - d_negative, {}
 
 
@@ -141,10 +148,7 @@ class PReLU(Layer):
     """
 
     def __init__(self, slope=0.25):
-        slope = np.asarray(slope)
-        super().__init__(slope=arguments.array("slope", slope.reshape(1) if slope.ndim == 0 else slope, 1))
-        if self.params["slope"].shape != (1,):
-            raise ValueError(f"slope must be one number, got shape {slope.shape}")
+        super().__init__(slope=np.array([arguments.number("slope", slope)]))
 
     def forward(self, x):
         active = x > 0
@@ -175,14 +179,15 @@ class Affine(Layer):
         super().__init__(scale=scale, shift=shift)
 
     def forward(self, x):
-        _check_width(self, x, self.params["scale"].size)
-        return self.params["scale"] * x + self.params["shift"], DenseCache(x)
+        check_width(self, x, self.params["scale"].size)
+        return per_unit(self.params["scale"], x) * x + per_unit(self.params["shift"], x), DenseCache(x)
 
     def tangent(self, t, cache):
-        return self.params["scale"] * t
+        return per_unit(self.params["scale"], t) * t
 
     def backward(self, dy, cache):
-        return self.params["scale"] * dy, {"scale": (dy * cache.x).sum(axis=0), "shift": dy.sum(axis=0)}
+        grads = {"scale": (dy * cache.x).sum(axis=batch_axes(dy)), "shift": dy.sum(axis=batch_axes(dy))}
+        return per_unit(self.params["scale"], dy) * dy, grads
 
     def __repr__(self):
         return f"Affine({self.params['scale'].size})"
@@ -209,16 +214,17 @@ class Center(Layer):
         return dy - self._mean(dy), {}
 
     def freeze(self, x):
-        return Affine(np.ones_like(x[0]), -x.mean(axis=0)) if self.over == "batch" else self
+        mean = x.mean(axis=batch_axes(x))
+        return Affine(np.ones_like(mean), -mean) if self.over == "batch" else self
 
     def _mean(self, x):
-        return x.mean(axis=0) if self.over == "batch" else x.mean(axis=1, keepdims=True)
+        return unit_mean(x) if self.over == "batch" else x.mean(axis=unit_axis(x), keepdims=True)
 
 
 class BatchNormCache(NamedTuple):
     """Of BatchNorm: the normalised input, and what it was divided by."""
 
-    xhat: np.ndarray  # (N, units), the normalised input
+    xhat: np.ndarray  # the normalised input, shape of x
     std: np.ndarray   # (units,)
 
 
@@ -239,27 +245,29 @@ class BatchNorm(Layer):
 
     def forward(self, x):
         std = self._std(x)
-        xhat = (x - x.mean(axis=0)) / std
-        return self.params["scale"] * xhat + self.params["shift"], BatchNormCache(xhat, std)
+        xhat = (x - unit_mean(x)) / per_unit(std, x)
+        y = per_unit(self.params["scale"], x) * xhat + per_unit(self.params["shift"], x)
+        return y, BatchNormCache(xhat, std)
 
     def tangent(self, t, cache):
         xhat, std = cache
-        return self.params["scale"] * (t - t.mean(axis=0) - xhat * (xhat * t).mean(axis=0)) / std
+        gain = per_unit(self.params["scale"] / std, t)
+        return gain * (t - unit_mean(t) - xhat * unit_mean(xhat * t))
 
     def backward(self, dy, cache):
         xhat, std = cache
-        dxhat = self.params["scale"] * dy
-        dx = (dxhat - dxhat.mean(axis=0) - xhat * (xhat * dxhat).mean(axis=0)) / std
-        return dx, {"scale": (dy * xhat).sum(axis=0), "shift": dy.sum(axis=0)}
+        dxhat = per_unit(self.params["scale"], dy) * dy
+        dx = (dxhat - unit_mean(dxhat) - xhat * unit_mean(xhat * dxhat)) / per_unit(std, dy)
+        return dx, {"scale": (dy * xhat).sum(axis=batch_axes(dy)), "shift": dy.sum(axis=batch_axes(dy))}
 
     def freeze(self, x):
         scale = self.params["scale"] / self._std(x)
-        return Affine(scale, self.params["shift"] - scale * x.mean(axis=0))
+        return Affine(scale, self.params["shift"] - scale * x.mean(axis=batch_axes(x)))
 
     def _std(self, x):
-        _check_width(self, x, self.params["scale"].size)
+        check_width(self, x, self.params["scale"].size)
         with np.errstate(over="ignore", invalid="ignore"):
-            std = np.sqrt(x.var(axis=0) + self.eps)
+            std = np.sqrt(x.var(axis=batch_axes(x)) + self.eps)
         if not np.isfinite(std).all() or not std.all():
             raise ValueError(f"{self}: the variance of a unit overflowed, or is 0 with eps = 0")
         return std

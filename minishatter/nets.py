@@ -1,6 +1,6 @@
-"""The nets of the paper: feedforward, residual, highway. The only file that knows concrete layers.
+"""The nets of the paper: feedforward, residual, highway; convnets at the end. The only file that knows concrete layers.
 
-All map a scalar to a scalar through `depth` hidden rectifier layers of `width`
+The first three map a scalar to a scalar through `depth` hidden rectifier layers of `width`
 units. The first layer has weights N(0, 1) and biases N(0, bias_std^2), so that
 its kinks are spread over the grid, and is never centred.
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from . import arguments, init as draw
 from .compose import Chain, Sum
+from .conv import BatchNorm2d, Conv2d, Flatten
 from .layers import BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 
 NORMS = {None: lambda width: [], "center": lambda width: [Center()], "batch": lambda width: [BatchNorm(width)]}
@@ -125,3 +126,108 @@ def _weights_after(activation, init, slope):
     if init == "glorot":
         return draw.glorot
     return functools.partial(getattr(draw, init), gain=gain)
+
+
+# Convnets, for images (3, 32, 32, N). All kernels are 3 x 3.
+
+IMAGE = (3, 32, 32)
+
+
+@builder
+def convnet(depth, filters=8, *, activation="relu", norm=None, init="he", classes=10, rng):
+    """The thin nets of the accuracy figure, depth 8k + 6: stem, four times (2k convolutions, a reduction), Dense.
+
+    A stage has filters, 2, 4, 8 times filters; its reduction has stride 2. activation: "relu", "crelu" (with
+    filter numbers divided by sqrt 2, for as many parameters) or "linear". norm: None or "batch". init: "he" or
+    "looks_linear" (crelu only): delta-orthogonal, mirrored kernels. Accuracy figure and its section.
+    """
+    arguments.one_of("activation", activation, ("relu", "crelu", "linear"))
+    arguments.one_of("norm", norm, (None, "batch"))
+    arguments.one_of("init", init, ("he", "looks_linear"))
+    if init == "looks_linear" and activation != "crelu":
+        raise ValueError(f'init="looks_linear" needs activation="crelu", got {activation!r}')
+    mirror = 2 if activation == "crelu" else 1
+    for place, (channels, outs, stride) in enumerate(_plan(depth, filters, 0.5**0.5 if mirror == 2 else 1.0)):
+        seen = channels if place == 0 else mirror * channels
+        gain = 1.0 if place == 0 or activation == "linear" else 2.0
+        yield Conv2d(_kernels(seen, outs, init, gain, place > 0, rng), stride=stride)
+        if norm == "batch":
+            yield BatchNorm2d(outs)
+        if activation != "linear":
+            yield ACTIVATIONS[activation]()
+    yield Flatten()
+    features = mirror * outs * 4  # 2 x 2 pixels are left
+    gain = 1.0 if activation == "linear" else 2.0
+    mirrored = init == "looks_linear"
+    yield Dense(draw.looks_linear(features, classes, rng) if mirrored else draw.he(features, classes, rng, gain))
+
+
+@builder
+def convresnet(depth, filters=8, *, beta=1.0, classes=10, rng):
+    """The resnet of the accuracy figure: as `convnet`, with a skip over every two convolutions of a stage.
+
+    x <- x + beta conv(relu(BN(conv(relu(BN(x)))))); the reductions are conv(relu(BN(x))) without a skip, and BN and a
+    rectifier stand before the Dense layer.
+    """
+    beta, plan = arguments.number("beta", beta), list(_plan(depth, filters, 1.0))
+    yield Conv2d(_kernels(*plan[0][:2], "he", 1.0, False, rng))
+    steps = iter(plan[1:])
+    for channels, outs, stride in steps:
+        if stride == 1:
+            _, outs, _ = next(steps)
+            yield _skip(outs, beta, rng)
+        else:
+            yield from (BatchNorm2d(channels), ReLU())
+            yield Conv2d(_kernels(channels, outs, "he", 2.0, False, rng), stride=2)
+    yield from (BatchNorm2d(outs), ReLU(), Flatten(), Dense(draw.he(4 * outs, classes, rng)))
+
+
+@builder
+def flat_convnet(depth, filters=8, *, beta=None, outputs=1, rng):
+    """The nets of the convnet figure: `depth` convolutions of one width with BN and rectifiers, without reductions.
+
+    beta None: feedforward, depth times (conv, BN, relu). A number: a stem, then depth / 2 skips over two
+    convolutions each, as in `convresnet`; depth must be even. A Dense layer reads the image into `outputs` numbers.
+    """
+    depth, filters = arguments.integer("depth", depth), arguments.integer("filters", filters)
+    channels, rows, cols = IMAGE
+    if beta is None:
+        for place in range(depth):
+            seen = channels if place == 0 else filters
+            yield Conv2d(_kernels(seen, filters, "he", 1.0 if place == 0 else 2.0, False, rng))
+            yield from (BatchNorm2d(filters), ReLU())
+    else:
+        if depth % 2:
+            raise ValueError(f"depth must be even for a skip over every two convolutions, got {depth}")
+        beta = arguments.number("beta", beta)
+        yield Conv2d(_kernels(channels, filters, "he", 1.0, False, rng))
+        for _ in range(depth // 2):
+            yield _skip(filters, beta, rng)
+    yield Flatten()
+    yield Dense(draw.he(filters * rows * cols, outputs, rng, 2.0 if beta is None else 1.0))
+
+
+def _plan(depth, filters, scale):
+    """(channels, outs, stride) of each convolution of a net of depth 8k + 6, filter numbers times `scale`."""
+    depth, filters = arguments.integer("depth", depth), arguments.integer("filters", filters)
+    if depth < 6 or depth % 8 != 6:
+        raise ValueError(f"depth must be 8 k + 6 (6, 14, 22, 30, ...), got {depth}")
+    widths = [max(1, round(filters * 2**stage * scale)) for stage in range(4)]
+    yield IMAGE[0], widths[0], 1
+    for width, after in zip(widths, [*widths[1:], widths[-1]]):
+        for _ in range(2 * (depth // 8)):
+            yield width, width, 1
+        yield width, after, 2
+
+
+def _kernels(channels, outs, init, gain, mirrored, rng):
+    if init == "looks_linear":
+        return draw.delta_orthogonal(channels, outs, 3, rng, mirrored)
+    return draw.kernels(draw.he(9 * channels, outs, rng, gain), 3)
+
+
+def _skip(width, beta, rng):
+    """x + beta conv(relu(BN(conv(relu(BN(x))))))."""
+    branch = [layer for _ in range(2)
+              for layer in (BatchNorm2d(width), ReLU(), Conv2d(_kernels(width, width, "he", 2.0, False, rng)))]
+    return Sum(Identity(), Chain(*branch), weights=(1.0, beta))

@@ -7,15 +7,17 @@ first word of the text is the argument that the message must name (a regular exp
 
 import inspect
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import (arguments, check, compose, data, download, files, gradients, init, intervals, layers, nets,
-                         plot, report, stats, theory, wide)
+from minishatter import (arguments, check, checkpoint, compose, conv, data, download, files, gradients, init, intervals,
+                         layers, nets, plot, regions, report, stats, sweep, theory, train, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
+from tests import cells
 
 NAN, INF = np.nan, np.inf
 RNG, LEGACY = np.random.default_rng(0), np.random.RandomState(0)
@@ -315,6 +317,48 @@ STATS = [
                  bad("active of one unit's axis", function, np.ones(5, dtype=bool)),
                  bad("active at a single input", function, np.ones((1, 5), dtype=bool)))]
 
+STEP = regions.ExactGradient(np.array([0.0, 1.0, 2.0]), np.array([-1.0, 1.0]))
+FLAT = regions.ExactGradient(np.array([0.0, 2.0]), np.array([3.0]))
+
+
+class Square(ReLU):
+    """A layer that regions.py does not know, though it is a ReLU by descent."""
+
+
+# What the functions of a net and an interval refuse alike; the names of the ends differ.
+ON_AN_INTERVAL = [
+    row for function, low, high in ((regions.exact_gradient, "low", "high"), (regions.explain, "a", "b"))
+    for row in (bad("net a number", function, 5, 0.0, 1.0),
+                bad("net a list of layers", function, [SLOPE], 0.0, 1.0),
+                bad("net not frozen, center", function, Chain(SLOPE, Center()), 0.0, 1.0),
+                bad("freeze named where the net is not frozen", function, Chain(SLOPE, BatchNorm(1)), 0.0, 1.0),
+                bad("net with an unknown layer", function, Chain(SLOPE, Square()), 0.0, 1.0),
+                bad("net of two outputs", function, Dense([[1.0, 1.0]]), 0.0, 1.0),
+                bad("x where the net takes two inputs", function, Dense([[1.0], [1.0]]), 0.0, 1.0),
+                bad("x that does not chain, at a frozen layer", function, Affine([1.0, 1.0], [0.0, 0.0]), 0.0, 1.0),
+                bad("branches that do not add", function, Sum(Identity(), Dense([[1.0, 1.0]])), 0.0, 1.0),
+                bad("gradient overflowed", function, exploding(RNG), 0.0, 1.0),
+                bad(f"{low} above the other end", function, SLOPE, 1.0, 0.0),
+                bad(f"{low} at the other end", function, SLOPE, 1.0, 1.0),
+                bad(f"{low} a rounding below the other end", function, SLOPE, 1.0, 1.0 + 1e-15),
+                bad(f"{low} NaN", function, SLOPE, NAN, 1.0),
+                bad(f"{high} infinite", function, SLOPE, 0.0, INF),
+                bad(f"{high} text", function, SLOPE, 0.0, "1"))]
+
+REGIONS = ON_AN_INTERVAL + [
+    bad("x outside the interval", STEP.at, [0.5, 2.5]),
+    bad("x NaN", STEP.at, NAN),
+    bad("x text", STEP.at, "middle"),
+    bad("gradient an array", regions.autocorrelation, GRID, 0.5),
+    bad("gradient a pair", regions.autocorrelation, tuple(STEP), 0.5),
+    bad("gradient constant", regions.autocorrelation, FLAT, 0.5),
+    bad("gradient zero", regions.autocorrelation, FLAT._replace(values=np.zeros(1)), 0.5, subtract_mean=False),
+    bad("lags negative", regions.autocorrelation, STEP, [-0.1, 0.5]),
+    bad("lags beyond the interval", regions.autocorrelation, STEP, 2.1),
+    bad("lags NaN", regions.autocorrelation, STEP, NAN),
+    bad("lags none", regions.autocorrelation, STEP, []),
+]
+
 THEORY = [
     bad("depth zero", theory.feedforward, 0),
     bad("depth a float", theory.feedforward, 2.0),
@@ -359,6 +403,35 @@ THEORY = [
     bad("times equally spaced", theory.donsker_test, np.ones((60, 5)), np.arange(5)),
     bad("times decreasing", theory.donsker_test, np.ones((60, 5)), -np.arange(5)),
     bad("times of another length", theory.donsker_test, np.ones((60, 5)), np.arange(4)),
+]
+
+SWEEP = [
+    bad("value an array", arguments.scalar, "value", np.ones(1)),
+    bad("value complex", arguments.scalar, "value", np.complex128(1)),
+    bad("cell a lambda", sweep.sweep, lambda seed: {"a": seed}, [(1,)]),
+    bad("cell a method", sweep.sweep, RNG.normal, [(1,)]),
+    bad("cell None", sweep.sweep, None, [(1,)]),
+    bad("cell without arguments", sweep.sweep, cells.without_arguments, [()]),
+    bad("cell with a keyword only", sweep.sweep, cells.by_keyword, [(1,)]),
+    bad("cell with any number of arguments", sweep.sweep, cells.any_number, [(1,)]),
+    bad("cell with an argument named cell", sweep.sweep, cells.named_cell, [(1,)]),
+    bad("cell that returns a number", sweep.sweep, cells.returns, [("number",)], path="sweep.csv"),
+    bad("cell that returns an array", sweep.sweep, cells.returns, [("array",)], path="sweep.csv"),
+    bad("points a number", sweep.sweep, cells.echo, 1),
+    bad("points None", sweep.sweep, cells.echo, None),
+    bad("points numbers", sweep.sweep, cells.echo, [1, 2]),
+    bad("points text", sweep.sweep, cells.echo, "a"),
+    bad("points too short", sweep.sweep, cells.gradient_of_a_net, [(1, 2)]),
+    bad("points too long", sweep.sweep, cells.echo, [(1, 2)]),
+    bad("points none", sweep.sweep, cells.echo, iter([])),
+    bad("points with an array", sweep.sweep, cells.echo, [(ONES,)]),
+    bad("points with a tuple", sweep.sweep, cells.echo, [((1, 2),)]),
+    bad("points twice", sweep.sweep, cells.echo, [(1,), (2,), (1,)]),
+    bad("points NaN twice", sweep.sweep, cells.echo, [(NAN,), (float("nan"),)]),
+    bad("executor a number", sweep.sweep, cells.echo, [(1,)], 2),
+    bad("executor a class", sweep.sweep, cells.echo, [(1,)], ThreadPoolExecutor),
+    bad("path a number", sweep.sweep, cells.echo, [(1,)], path=7),
+    bad("path no CSV of a sweep", sweep.sweep, cells.echo, [(1,)], path=__file__),
 ]
 
 CLAIM = report.Report("01_test").claim
@@ -406,6 +479,7 @@ WIDE = [
 FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
+    bad("path a folder", files.write, ".", b"bytes"),
 ]
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -460,8 +534,71 @@ PLOT = [
     bad("g NaN", plot.probe, GRID, NAN * GRID, "healthy", "probe.png"),
 ]
 
-TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + THEORY + DIAGNOSE + WIDE + REPORT
-         + FILES + DATA + PLOT)
+IMAGES = np.ones((7, 3, 5, 4))
+LABELS = np.zeros(7, dtype=int)
+SMALL = Chain(conv.Conv2d(np.ones((2, 3, 3, 3))), conv.Flatten(), Dense(np.ones((40, 2))))
+
+CONV = [
+    bad("W a matrix", conv.Conv2d, ONES),
+    bad("b of another length", conv.Conv2d, np.ones((2, 3, 3, 3)), np.ones(3)),
+    bad("stride zero", conv.Conv2d, np.ones((2, 3, 3, 3)), stride=0),
+    bad("padding as large as the kernel", conv.Conv2d, np.ones((2, 3, 3, 3)), padding=3),
+    bad("padding missing for an even kernel", conv.Conv2d, np.ones((2, 3, 2, 2))),
+    bad("x of other channels", conv.Conv2d(np.ones((2, 3, 3, 3))).forward, np.ones((2, 5, 5, 1))),
+    bad("x of other channels", conv.BatchNorm2d(3).forward, np.ones((2, 5, 5, 1))),
+    bad("units zero", conv.BatchNorm2d, 0),
+    bad("images smaller than the kernel", conv.Conv2d(np.ones((2, 3, 3, 3)), padding=0).forward, np.ones((3, 2, 5, 1))),
+    bad("size zero", conv.AveragePool, 0),
+    bad("images smaller than a window", conv.AveragePool(6).forward, np.ones((3, 5, 7, 1))),
+    bad("size even", init.delta_orthogonal, 3, 4, 2, RNG),
+    bad("fan_in odd, so not two halves", init.delta_orthogonal, 3, 4, 3, RNG, True),
+    bad("W not a multiple of the window", init.kernels, ONES, 3),
+    bad("depth not 8 k", nets.convnet, 12, rng=RNG),
+    bad("filters zero", nets.convnet, 14, 0, rng=RNG),
+    bad("activation unknown", nets.convnet, 14, activation="prelu", rng=RNG),
+    bad("norm unknown", nets.convnet, 14, norm="center", rng=RNG),
+    bad("init without its activation", nets.convnet, 14, init="looks_linear", rng=RNG),
+    bad("depth not 8 k", nets.convresnet, 8, rng=RNG),
+    bad("beta NaN", nets.convresnet, 14, beta=NAN, rng=RNG),
+    bad("depth odd with skips", nets.flat_convnet, 3, beta=0.1, rng=RNG),
+    bad("depth zero", nets.flat_convnet, 0, rng=RNG),
+    bad("rng legacy", nets.flat_convnet, 2, rng=LEGACY),
+]
+
+TRAIN = [
+    bad("logits a vector", train.softmax_cross_entropy, GRID, LABELS),
+    bad("labels as floats", train.softmax_cross_entropy, ONES, np.zeros(7)),
+    bad("labels beyond the classes", train.softmax_cross_entropy, ONES, LABELS + 5),
+    bad("labels of another length", train.softmax_cross_entropy, ONES, LABELS[:3]),
+    bad("rate negative", train.SGD, -0.1),
+    bad("momentum above 1", train.SGD, 0.1, 1.5),
+    bad("rate NaN", train.Adam, NAN),
+    bad("b2 one", train.Adam, 1e-3, 0.9, 1.0),
+    bad("eps negative", train.Adam, 1e-3, eps=-1.0),
+    bad("net a number", train.fit, 3, IMAGES, LABELS, epochs=1),
+    bad("images NaN", train.fit, SMALL, NAN * IMAGES, LABELS, epochs=1),
+    bad("images with three axes", train.fit, SMALL, IMAGES[0], LABELS, epochs=1),
+    bad("labels of another length", train.fit, SMALL, IMAGES, LABELS[:3], epochs=1),
+    bad("labels beyond the classes", train.fit, SMALL, IMAGES, LABELS + 2, epochs=1),
+    bad("epochs zero", train.fit, SMALL, IMAGES, LABELS, epochs=0),
+    bad("batch zero", train.fit, SMALL, IMAGES, LABELS, epochs=1, batch=0),
+    bad("seed negative", train.fit, SMALL, IMAGES, LABELS, epochs=1, seed=-1),
+    bad("images with three axes", train.shift_and_flip, IMAGES[0], RNG),
+    bad("shift negative", train.shift_and_flip, IMAGES, RNG, -1),
+    bad("rng legacy", train.shift_and_flip, IMAGES, LEGACY),
+    bad("images with three axes", train.loss_gradient, SMALL, IMAGES[0], LABELS),
+    bad("images with three axes", train.batch_last, IMAGES[0]),
+    bad("statistics_from with three axes", train.accuracy, SMALL, IMAGES, LABELS, IMAGES[0]),
+    bad("batch zero", train.accuracy, SMALL, IMAGES, LABELS, IMAGES, 0),
+    bad("labels of another length", train.accuracy, SMALL, IMAGES, LABELS[:3], IMAGES),
+    bad("net None", train.cast, None, np.float32),
+    bad("dtype of integers", train.cast, SMALL, int),
+    bad("path a folder", checkpoint.save, ".", {}, {}, {}),
+    bad("damaged", checkpoint.load, __file__, {}, {}),
+]
+
+TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + REGIONS + THEORY + DIAGNOSE + WIDE
+         + CONV + TRAIN + REPORT + SWEEP + FILES + DATA + PLOT)
 
 
 @pytest.fixture
@@ -494,14 +631,14 @@ def test_a_refused_claim_is_not_kept():
 
 # They take no arguments, or any: a label is only printed.
 ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU",
-                 "compose.Container", "compose.Trace", "nets.builder",
+                 "compose.Container", "compose.Trace", "nets.builder", "regions.Explanation", "conv.Flatten",
                  "report.quick", "report.folder", "report.progress"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, theory, wide,
-                   files, report, plot, data, download):
+    for module in (arguments, layers, compose, conv, init, nets, check, gradients, intervals, stats, regions, theory,
+                   wide, train, checkpoint, sweep, files, report, plot, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -1,4 +1,4 @@
-"""Each numba kernel against a NumPy twin of a few lines, and against the layer that it makes fast."""
+"""Each numba kernel against a NumPy twin of a few lines, and the row passes against the layer that they make fast."""
 
 import numpy as np
 import pytest
@@ -132,3 +132,38 @@ def test_no_kernel_hides_nan_or_infinity(kernel_twin_layer, bad):
     kernel(D, scale, shift)
     assert not np.isfinite(D[0, 3])
     assert np.isfinite(D[1]).all()
+
+
+# Pieces of an interval: a point for each, its midpoint.
+
+
+@pytest.mark.parametrize("units, pieces", SHAPES)
+def test_zeros_equals_its_twin(units, pieces):
+    """Some inside, some outside, some units without a slope, one reach negative."""
+    D, _, _ = draw(units, pieces)
+    D[0, pieces:] = 0.0
+    reach = np.random.default_rng(2).uniform(0.1, 2.0, pieces)
+    reach[-1] = -0.1
+    v, t = halves(D)
+    unit, piece = np.nonzero(np.abs(v) < np.abs(t) * reach)
+    found, offset = kernels.zeros(D, reach)
+    np.testing.assert_array_equal(found, piece)
+    np.testing.assert_array_equal(offset, -v[unit, piece] / t[unit, piece])
+    assert (np.abs(offset) < reach[piece]).all()
+
+
+@pytest.mark.parametrize("units, pieces", SHAPES)
+def test_cut_equals_its_twin(units, pieces):
+    D, _, _ = draw(units, pieces)
+    parent = np.sort(np.random.default_rng(3).integers(pieces, size=2 * pieces + 1))
+    shift = np.random.default_rng(4).standard_normal(parent.size)
+    v, t = (half[:, parent] for half in halves(D.copy()))
+    np.testing.assert_allclose(kernels.cut(D, parent, shift), np.concatenate([v + t * shift, t], axis=1), **ROUNDING)
+
+
+def test_zeros_and_cut_let_nan_and_infinity_through():
+    """No zero is found in them, and they still show in the finer pieces."""
+    D = np.array([[np.nan, 0.1, np.inf, 1.0, 1.0, 1.0], [0.1, 0.1, 0.1, np.nan, np.inf, 0.0]])
+    piece, offset = kernels.zeros(D, np.ones(3))
+    np.testing.assert_array_equal((piece, offset), [[1, 1], [-0.1, 0.0]])
+    assert np.isfinite(kernels.cut(D, np.arange(3), np.ones(3))).sum() == 6

@@ -9,7 +9,7 @@ not the autocorrelation of figure 2, along a line in one net.
 """
 
 # %%
-import itertools
+from statistics import NormalDist
 
 import numpy as np
 
@@ -164,7 +164,7 @@ print(report.claim("sum over active paths minus backward, largest relative error
 # %%
 UNITS = 1000 if quick() else 4000
 WALKS = 200 if quick() else 2000
-normal = stats.NormalDist()
+normal = NormalDist()
 times = np.array([0.01, 0.03, 0.07, 0.15, 0.31, 0.5, 0.75, 0.99])
 kink_free_inputs = np.array([normal.inv_cdf(t) for t in times])
 

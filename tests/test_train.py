@@ -1,0 +1,285 @@
+"""Training: each formula by a second route, determinism, checkpoints that survive being killed, and divergence."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minishatter import checkpoint, nets, train
+from minishatter.checkpoint import CheckpointError
+from minishatter.compose import Chain
+from minishatter.conv import BatchNorm2d, Conv2d, Flatten
+from minishatter.layers import Dense, ReLU
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def data(n=24, seed=1):
+    """Small images whose label is the brightest channel: easy, so that a loss can fall."""
+    labels = rng(seed).integers(3, size=n)
+    images = rng(seed + 1).standard_normal((n, 3, 5, 7))
+    images[np.arange(n), labels] += 1.5
+    return images, labels
+
+
+def small_net(seed=0, filters=4):
+    draws = rng(seed)
+    return Chain(Conv2d(0.3 * draws.standard_normal((filters, 3, 3, 3))), BatchNorm2d(filters), ReLU(), Flatten(),
+                 Dense(0.1 * draws.standard_normal((filters * 35, 3))))
+
+
+def same(net, other):
+    return all(np.array_equal(net.params[name], other.params[name]) for name in net.params)
+
+
+# The loss.
+
+
+def test_the_loss_is_its_definition_and_its_gradient_a_difference():
+    logits, labels = 3 * rng().standard_normal((5, 4)), np.array([0, 3, 1, 1, 2])
+    loss, gradient = train.softmax_cross_entropy(logits, labels)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert loss == pytest.approx(-np.mean(np.log(p[np.arange(5), labels])), rel=1e-12)
+    direction, h = rng(1).standard_normal(logits.shape), 1e-6
+    slope = (train.softmax_cross_entropy(logits + h * direction, labels)[0]
+             - train.softmax_cross_entropy(logits - h * direction, labels)[0]) / (2 * h)
+    assert np.vdot(gradient, direction) == pytest.approx(slope, rel=1e-6)
+
+
+def test_large_logits_do_not_overflow():
+    loss, gradient = train.softmax_cross_entropy(np.array([[1e4, 0.0]]), np.array([1]))
+    assert loss == pytest.approx(1e4) and np.isfinite(gradient).all()
+
+
+# The optimisers.
+
+
+def test_adam_is_its_definition():
+    """Three steps against the paper's unrearranged formulas."""
+    optimiser, params = train.Adam(rate=0.1, b1=0.8, b2=0.95, eps=1e-3), {"W": np.array([1.0, -2.0])}
+    state, p, m, v = optimiser.start(params), np.array([1.0, -2.0]), 0.0, 0.0
+    for t in (1, 2, 3):
+        g = np.array([0.3, -0.1]) * t
+        optimiser.step(params, {"W": g}, state, 0.1, t)
+        m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g**2
+        p = p - 0.1 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
+    np.testing.assert_allclose(params["W"], p, rtol=1e-12)
+
+
+def test_momentum_is_its_definition():
+    optimiser, params = train.SGD(momentum=0.5), {"W": np.array([1.0])}
+    state = optimiser.start(params)
+    for t in (1, 2):
+        optimiser.step(params, {"W": np.array([1.0])}, state, 0.1, t)
+    assert params["W"] == pytest.approx(1.0 - 0.1 * 1.0 - 0.1 * 1.5)
+
+
+def test_the_schedule_drops_when_the_loss_has_stopped_falling():
+    schedule = train.Plateau(window=2, threshold=0.1, patience=3, factor=10)
+    assert schedule.drops([5.0, 4.0, 3.0, 2.0, 1.0, 0.0]) == 0  # falls by 1 per epoch
+    assert [schedule.drops([1.0] * epochs) for epochs in (4, 5, 7, 8)] == [0, 1, 1, 2]
+    assert schedule.drops([1, 1, 1, 1, 0, -1, -1, -1]) == 0     # never three times in a row
+    rates = train.fit(small_net(), *data(), epochs=6, schedule=train.Plateau(1, 1e9, 2), optimiser=train.SGD(0.08)).rates
+    np.testing.assert_allclose(rates, [0.08, 0.08, 0.08, 0.008, 0.008, 0.0008])
+
+
+# Augmentation.
+
+
+def test_shift_and_flip_moves_whole_images():
+    """Each result is one of the 2 x 9 x 9 shifts and reflections of its image, and nearly all occur."""
+    image = rng().standard_normal((1, 2, 6, 7))
+    padded = np.pad(image[0], ((0, 0), (4, 4), (4, 4)))
+    possible = {padded[:, r:r + 6, c:c + 7][:, :, ::flip].tobytes(): (r, c, flip)
+                for r in range(9) for c in range(9) for flip in (1, -1)}
+    before = image.copy()
+    results = train.shift_and_flip(np.repeat(image, 3000, axis=0), rng(1))
+    seen = {possible[np.ascontiguousarray(result).tobytes()] for result in results}  # KeyError if it is none of them
+    assert len(seen) > 150 and np.array_equal(image, before)
+
+
+# Fitting.
+
+
+def test_training_learns_and_leaves_the_net_alone():
+    net = small_net()
+    before = {name: array.copy() for name, array in net.params.items()}
+    fitted = train.fit(net, *data(), epochs=15, batch=8, optimiser=train.Adam(0.01))
+    assert fitted.losses[-1] < 0.3 * fitted.losses[0]
+    assert all(np.array_equal(net.params[name], before[name]) for name in before)
+    images, labels = data(60, seed=7)
+    assert train.accuracy(fitted.net, images, labels, data()[0]) > 0.7
+
+
+def test_training_is_a_function_of_its_seed():
+    runs = [train.fit(small_net(), *data(), epochs=2, batch=8, seed=seed, augment=train.shift_and_flip).net
+            for seed in (3, 3, 4)]
+    assert same(runs[0], runs[1]) and not same(runs[0], runs[2])
+
+
+def test_accuracy_does_not_depend_on_the_batch():
+    net, (images, labels) = small_net(), data(30)
+    accuracies = {train.accuracy(net, images, labels, images[:10], batch) for batch in (1, 7, 30)}
+    assert len(accuracies) == 1
+
+
+def test_loss_gradient_is_the_slope_of_the_loss():
+    net, (images, labels) = small_net(), data()
+    loss, grads = train.loss_gradient(net, images, labels)
+    name, h = "0.W", 1e-6
+    direction = rng(5).standard_normal(grads[name].shape)
+    slopes = []
+    for sign in (1, -1):
+        other = train.cast(net, np.float64)
+        other.params[name][...] += sign * h * direction
+        slopes.append(train.loss_gradient(other, images, labels)[0])
+    assert np.vdot(grads[name], direction) == pytest.approx((slopes[0] - slopes[1]) / (2 * h), rel=1e-5)
+
+
+def test_cast_makes_a_copy_in_the_precision():
+    net = nets.convresnet(14, 2, rng=rng())
+    single = train.cast(net, np.float32)
+    assert {p.dtype for p in single.params.values()} == {np.dtype(np.float32)}
+    assert {p.dtype for p in net.params.values()} == {np.dtype(np.float64)}
+
+
+# Divergence.
+
+
+def test_divergence_names_the_layer():
+    net = small_net()
+    net.layers[0].params["W"][:] *= 1e200
+    net = Chain(net.layers[0], ReLU(), Conv2d(1e200 * np.ones((4, 4, 3, 3))), *net.layers[3:])
+    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match=r"epoch 0, step 0.*layer 2 Conv2d\(4, 4"):
+        train.fit(net, *data(), epochs=1)
+
+
+def test_a_normalisation_that_overflows_is_named():
+    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match=r"layer 1 BatchNorm\(4\)"):
+        train.fit(small_net(), *data(), epochs=9, optimiser=train.SGD(1e300))
+
+
+def test_a_parameter_that_is_not_finite_is_named():
+    net = Chain(*(layer for layer in small_net().layers if not isinstance(layer, BatchNorm2d)))
+    net.layers[-1].params["b"][1] = np.nan
+    with pytest.raises(train.DivergenceError, match=r"parameter b of layer 3 Dense"):
+        train.fit(net, *data(), epochs=1)
+
+
+# Checkpoints.
+
+SETTINGS = dict(batch=8, seed=3, augment=train.shift_and_flip)
+
+
+def test_a_run_continued_is_the_run_undisturbed(tmp_path):
+    path = tmp_path / "run.npz"
+    for epochs in (1, 3, 5):
+        continued = train.fit(small_net(), *data(), epochs=epochs, checkpoint=path, **SETTINGS)
+    undisturbed = train.fit(small_net(), *data(), epochs=5, **SETTINGS)
+    assert same(continued.net, undisturbed.net) and continued.losses == undisturbed.losses
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(seed=4), "its seed is 3"), (dict(batch=9), "its batch is 8"), (dict(augment=None), "its augment"),
+    (dict(optimiser=train.SGD()), "its optimiser"), (dict(net=small_net(filters=5)), "its net"),
+    (dict(images=data(24, 9)[0]), "its images")])
+def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
+    path = tmp_path / "run.npz"
+    train.fit(small_net(), *data(), epochs=1, checkpoint=path, **SETTINGS)
+    written = path.read_bytes()
+    settings = dict(net=small_net(), images=data()[0], labels=data()[1], epochs=2) | SETTINGS | change
+    with pytest.raises(CheckpointError, match=message):
+        train.fit(**settings, checkpoint=path)
+    assert path.read_bytes() == written
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+    monkeypatch.setattr(checkpoint, "VERSION", 7)
+    train.fit(small_net(), *data(), epochs=1, checkpoint=path, **SETTINGS)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="version 7"):
+        train.fit(small_net(), *data(), epochs=2, checkpoint=path, **SETTINGS)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    """Cut at any length or with any bit turned it is refused, or, where the byte means nothing, continued right."""
+    path = tmp_path / "run.npz"
+    arrays = {"p.W": rng().standard_normal((3, 4)), "m.W": np.zeros(3)}
+    checkpoint.save(path, {"net": "n"}, arrays, {"steps": 5})
+    whole, draws, refused = path.read_bytes(), rng(1), 0
+    for trial in range(300):
+        bad = bytearray(whole)
+        if trial % 3 == 0:
+            bad = bad[:draws.integers(len(bad))]
+        else:
+            bad[draws.integers(len(bad))] ^= 1 << draws.integers(8)
+        path.write_bytes(bytes(bad))
+        filled = {name: np.full_like(array, 7.0) for name, array in arrays.items()}
+        try:
+            checkpoint.load(path, {"net": "n"}, filled)
+        except CheckpointError as error:
+            refused += 1
+            assert str(path) in str(error)
+            assert all((array == 7.0).all() for array in filled.values())
+        else:
+            assert all(np.array_equal(filled[name], arrays[name]) for name in arrays)
+    assert refused > 200  # all that are cut, and most of the turned bits
+
+
+CHILD = """
+import sys
+from tests.test_train import SETTINGS, data, small_net
+from minishatter import train
+
+def say(epochs):
+    for epoch in epochs:
+        print(epoch, flush=True)  # all epochs before this one are saved
+        yield epoch
+
+train.fit(small_net(), *data(96), epochs={epochs}, checkpoint=sys.argv[1], progress=say, **SETTINGS)
+print("done", flush=True)
+"""
+
+
+def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(tmp_path):
+    """SIGKILL 20 times: never a half-written checkpoint, never more than one epoch lost, the same weights in the end."""
+    path, epochs, kills, draws = tmp_path / "run.npz", 60, 0, rng(9)
+    command = [sys.executable, "-c", CHILD.format(epochs=epochs), str(path)]
+    one_thread, finished = os.environ | {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}, 0
+    while True:
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=one_thread) as process:
+            first = process.stdout.readline()  # it is at work
+            if kills < 20:
+                time.sleep(draws.uniform(0, 0.12))
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            said = [first, *process.stdout.readlines()]
+        done = saved_epochs(path)
+        announced = [int(line) for line in said if line.strip().isdigit()]
+        assert done >= max([finished, *announced])  # whatever it said was saved is there
+        finished = done
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        assert finished < epochs, "finished before it was killed 20 times: give it more epochs"
+    fitted = train.fit(small_net(), *data(96), epochs=epochs, checkpoint=path, **SETTINGS)
+    assert kills == 20 and same(fitted.net, train.fit(small_net(), *data(96), epochs=epochs, **SETTINGS).net)
+
+
+def saved_epochs(path):
+    """The number of epochs in a checkpoint, which must be whole; 0 if there is none."""
+    if not path.exists():
+        return 0
+    with np.load(path, allow_pickle=False) as archive:
+        return len(json.loads(archive["meta"].tobytes().decode())["progress"]["losses"])

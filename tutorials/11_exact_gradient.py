@@ -1,0 +1,296 @@
+"""The exact gradient: every piece, and who makes it jump
+========================================================
+
+The gradient of a rectifier net is a staircase: constant until a unit flips. A
+grid only samples it. Here we follow the units themselves and get every step.
+How many are there, do they grow with the number of units or exponentially, how
+fine must a grid be before a shattered gradient no longer looks like white noise,
+and which unit is to blame for a jump?
+"""
+
+# %%
+from collections import Counter
+
+import numpy as np
+
+from minishatter import freeze, gradients, nets, plot, regions, stats, theory
+from minishatter.report import Report, progress, quick
+
+DEPTHS = (1, 4, 10, 24) if quick() else (1, 4, 10, 24, 50)
+WIDTH, WIDTHS = (40, (10, 20, 40)) if quick() else (200, (50, 100, 200))
+RUNS = 5 if quick() else 10
+CENTRED_RUNS = 5  # at 24 layers of 200 each has some 100,000 pieces
+SEED = 11
+LOW, HIGH = -2.0, 2.0
+LENGTH, STEP = HIGH - LOW, (HIGH - LOW) / 255  # of the paper's grid of 256 points
+x = gradients.grid()
+report = Report("11_exact_gradient")
+
+
+def plain(depth, width, run):
+    """No normalisation, biases in the first layer only."""
+    return nets.feedforward(depth, width, rng=np.random.default_rng([SEED, depth, width, run]))
+
+
+def centred(depth, width, run):
+    """Centred over the paper's grid; the means are then held, so that f is one function of x."""
+    rng = np.random.default_rng([SEED, depth, width, run])
+    return freeze(nets.feedforward(depth, width, norm="center", rng=rng), x[:, None])
+
+
+# %% [markdown]
+# **One step of the paper's grid.** A centred net of 24 layers: between two neighbouring points of
+# the grid f' is not a step but a landscape. `explain` names the unit behind every jump, as
+# place[unit], and the jumps add up to the difference of the two gradients.
+
+# %%
+net = centred(24, WIDTH, 0)
+a, b = x[127:129]
+between = regions.exact_gradient(net, a, b)
+explanation = regions.explain(net, a, b)
+print(explanation)
+g_a, g_b = gradients.input_gradient(net, x[127:129])
+remainder = sum(row.jump for row in explanation) - (g_b - g_a)
+print(report.claim("sum of the jumps between two neighbours of the grid minus f'(b) - f'(a)",
+                   "derived; f' is a staircase", 0.0, remainder, (remainder, remainder), tolerance=1e-9))
+
+# %% [markdown]
+# Summed by layer, the jumps say where the change comes from. Flips of the first layers are few and change
+# as much as those of the last.
+
+# %%
+layers = np.arange(1, 25)
+PLACES = {str(3 * layer - 2): layer for layer in layers}  # Dense, ReLU, then (Dense, Affine, ReLU) 23 times
+
+
+def by_layer(explanation, value):
+    """The sum over the flips of each layer of value(row)."""
+    sums = Counter()
+    for row in explanation:
+        for flip in row.flips:
+            sums[PLACES[flip.place]] += value(row) / len(row.flips)
+    return np.array([sums[layer] for layer in layers])
+
+
+jumps = by_layer(explanation, lambda row: row.jump)
+
+# %% [markdown]
+# **How many pieces?** Without normalisation, for five depths. A unit of the first layer has its
+# kink at -b/v, the ratio of two normals: Cauchy, so (2/pi) arctan 2 = 0.705 of them lie inside.
+
+# %%
+pieces, kinks = {}, {}
+for depth in DEPTHS:
+    exact = [regions.exact_gradient(plain(depth, WIDTH, run)) for run in progress(f"{depth} layers")(range(RUNS))]
+    pieces[depth] = np.array([gradient.values.size for gradient in exact])
+    kinks[depth] = np.concatenate([gradient.breakpoints[1:-1] for gradient in exact])
+first = stats.mean_interval(pieces[1])
+print(report.claim("pieces of a layer: 1 + (2/pi) arctan 2 x units", "derived; kinks are Cauchy",
+                   1 + WIDTH * 2 / np.pi * np.arctan(2), first.value, first[1:]))
+if not quick():
+    low, middle, high = np.quantile(np.log10(list(pieces.values())), [0.005, 0.5, 0.995], axis=1)
+    print(report.claim("log10 of the pieces, 1, 4, 10, 24, 50 layers of 200, no normalisation",
+                       "an earlier count of this project, one net each; interval over nets",
+                       np.log10([141, 579, 1455, 4105, 5819]), middle, (low, high), in_kind=0.3))
+
+# %% [markdown]
+# The definition is still `backward`: here it is, at the midpoint of every piece of one net.
+
+# %%
+net = plain(10, WIDTH, 0)
+exact = regions.exact_gradient(net)
+middles = (exact.breakpoints[1:] + exact.breakpoints[:-1]) / 2
+worst = np.max(np.abs(exact.values - gradients.input_gradient(net, middles, "through"))) / np.max(np.abs(exact.values))
+print(report.claim("exact gradient minus backward at the midpoint of every piece, largest, relative",
+                   "derived; both are df/dx", 0.0, worst, (worst, worst), tolerance=1e-9))
+
+# %% [markdown]
+# Hanin & Rolnick (2019): at initialisation the number of pieces along a line grows like the number
+# of units, not exponentially with depth, for nets whose gradients do not explode. On a double
+# logarithmic scale that is a slope of 1, along the depth and along the width.
+
+# %%
+by_width = {width: [regions.exact_gradient(plain(10, width, run)).values.size for run in range(RUNS)]
+            for width in WIDTHS}
+
+
+def exponents(units, counts):
+    """The slope of log pieces against log units: one number for each run. counts: (len(units), runs)."""
+    return np.polyfit(np.log(units), np.log(counts), 1)[0]
+
+
+deeper = stats.mean_interval(exponents([depth * WIDTH for depth in DEPTHS], list(pieces.values())))
+wider = stats.mean_interval(exponents(WIDTHS, list(by_width.values())))
+LINEAR = "Hanin & Rolnick 2019: linear"
+print(report.claim(f"exponent of pieces against units, 1 to {DEPTHS[-1]} layers, no normalisation", LINEAR,
+                   1.0, deeper.value, deeper[1:], in_kind=0.2))
+print(report.claim("exponent of pieces against units, by width, 10 layers, no normalisation", LINEAR,
+                   1.0, wider.value, wider[1:], in_kind=0.2))
+
+# %% [markdown]
+# **With normalisation it is another story.** Centering keeps the size of the slope z' of a unit, but
+# takes away a part 1/pi of the variance of z in every layer. By Rice's formula a
+# Gaussian z crosses zero sqrt(E z'^2 / var z) / pi times per unit of length, so the flips grow
+# by sqrt(pi / (pi - 1)) = 1.211 per layer: exponentially with depth. The one constant is
+# the variance of z in layer 2, which the kernel k1 gives exactly.
+
+# %%
+KEPT = 1 - 1 / np.pi
+norms = np.sqrt(1 + x**2)
+cosine = np.minimum((1 + np.outer(x, x)) / np.outer(norms, norms), 1.0)
+covariance = np.outer(norms, norms) * theory.k1(cosine)   # of z in layer 2, over the weights; E z'^2 = 1
+VARIANCE = np.trace(covariance) / x.size - covariance.mean()  # along x, about the mean that is taken away
+rice = LENGTH / np.pi / np.sqrt(VARIANCE * KEPT ** np.arange(23.0))  # flips per unit, layers 2..24
+
+flips = np.array([by_layer(regions.explain(centred(24, WIDTHS[1], run), LOW, HIGH), lambda row: 1.0) / WIDTHS[1]
+                  for run in progress("flips by layer")(range(RUNS))])
+counted = stats.mean_interval(flips)
+ratio = stats.mean_interval(flips[:, [1, 4, 9, 16, 23]] / rice[[0, 3, 8, 15, 22]])
+print(report.claim("flips per unit over Rice's formula, centred, layers 2, 5, 10, 17, 24", "derived; Rice and k1",
+                   np.ones(5), ratio.value, ratio[1:], in_kind=0.25))
+growth = stats.mean_interval((flips[:, 23] / flips[:, 9]) ** (1 / 14))
+print(report.claim("growth of the flips per layer, centred, layers 10 to 24", "derived; sqrt(pi / (pi - 1))",
+                   KEPT ** -0.5, growth.value, growth[1:], in_kind=0.05))
+
+# %% [markdown]
+# **The exact autocorrelation**, by integration over the pieces: no grid, so no smallest lag. If f is a
+# Gaussian process along x with correlation c(s), f' has the autocorrelation c''(s) / c''(0). A centred
+# layer maps c to (k1(c) - 1/pi) / (1 - 1/pi), and k1' = k0: the chain rule, twice, gives c'' after
+# any number of layers.
+
+# %%
+lags = np.geomspace(1e-4, 0.4, 28)
+
+
+def predicted_acf(depth):
+    c, d, dd = 1 - lags**2 / (2 * VARIANCE), -lags / VARIANCE, -np.ones_like(lags) / VARIANCE  # c, c', c'' in layer 2
+    start = dd
+    for _ in range(depth - 1):
+        dd = (theory.k0(c) * dd + d**2 / np.pi / np.sqrt(1 - c**2)) / KEPT  # k0' = 1 / (pi sqrt(1 - c^2))
+        d = theory.k0(c) * d / KEPT
+        c = (theory.k1(c) - 1 / np.pi) / KEPT
+    return dd / start * KEPT ** (depth - 1)
+
+
+ACF_DEPTHS = (4, 10, 24)
+acf, on_grid, counts = {}, {}, {}
+for depth in ACF_DEPTHS:
+    exact = [regions.exact_gradient(centred(depth, WIDTH, run))
+             for run in progress(f"{depth} layers, centred")(range(CENTRED_RUNS))]
+    acf[depth] = np.array([regions.autocorrelation(gradient, np.append(lags, STEP)) for gradient in exact])
+    on_grid[depth] = np.array([stats.autocorrelation(gradient.at(x), 6) for gradient in exact])
+    counts[depth] = np.mean([gradient.values.size for gradient in exact])
+
+at = [4, 8, 12]
+curve = stats.mean_interval(acf[24][:, at])
+print(report.claim(f"exact ACF at s = {', '.join(f'{lags[k]:.4f}' for k in at)}, 24 layers, centred",
+                   "derived; second derivative of the kernel", predicted_acf(24)[at], curve.value, curve[1:],
+                   in_kind=0.1))
+neighbours = stats.mean_interval(acf[24][:, -1])
+print(report.claim("exact ACF at one step of the paper's grid, 24 layers, centred", "figure 1(b): white noise",
+                   0.0, neighbours.value, neighbours[1:], in_kind=0.1))
+difference = stats.mean_interval(np.concatenate([on_grid[depth][:, 1] - acf[depth][:, -1] for depth in ACF_DEPTHS]))
+print(report.claim("ACF on the paper's grid at lag 1 minus the exact one, 4, 10, 24 layers", "derived; a sample of f'",
+                   0.0, difference.value, difference[1:], in_kind=0.05))
+
+# %% [markdown]
+# **At which spacing does it stop looking white?** A grid of spacing h has n = 4/h points, and white noise has
+# |ACF(1)| < 2.58 / sqrt n in 99 of 100 cases. The exact ACF at s = h tells where a net leaves that band.
+
+# %%
+band = 2.576 * np.sqrt(lags / LENGTH)
+
+
+def whitens(acf):
+    """The smallest spacing at which the ACF is inside the band, interpolated, in steps of the paper's grid."""
+    above = acf - band
+    k = np.argmax(above < 0)
+    return np.interp(0, [above[k], above[k - 1]], [lags[k], lags[k - 1]]) / STEP
+
+
+spacing = stats.mean_interval([whitens(row[:-1]) for row in acf[24]])
+print(report.claim("spacing below which 24 centred layers stop looking white, in steps of the paper's grid",
+                   "derived; second derivative of the kernel", whitens(predicted_acf(24)), spacing.value, spacing[1:],
+                   in_kind=0.5))
+
+# %% [markdown]
+# The figure. Dots are the paper's grid.
+
+# %%
+fig, axes = plot.panels(2, 3, (11, 6.6))
+orange, blue, green, grey = (plot.COLOUR[name] for name in ("feedforward", "resnet", "resnet 0.1", "white"))
+ax = axes[0, 0]
+ax.stairs(between.values, 1000 * between.breakpoints, baseline=None, color=orange, linewidth=1.0)
+ax.plot([1000 * a, 1000 * b], [g_a, g_b], "o", color="black", markersize=6, clip_on=False)
+ax.set(title=f"Between two points of the grid:\n{len(explanation)} flips (24 layers, centred)",
+       xlabel="1000 x", ylabel="f'(x), exact")
+
+ax = axes[0, 1]
+ax.bar(layers, jumps, color=orange)
+ax.axhline(0, color="black", linewidth=0.5)
+ax.set(title=f"... and which layers they are in:\nadds up to {g_b - g_a:+.2f}", xlabel="layer",
+       ylabel="sum of its jumps")
+
+ax = axes[0, 2]
+bins = np.linspace(LOW, HIGH, 33)
+for depth, colour, label in ((1, blue, "1 layer"), (24, green, "24 layers")):
+    ax.hist(kinks[depth], bins, density=True, histtype="step", linewidth=1.4, color=colour, label=label)
+cauchy = 1 / (1 + bins**2) / (2 * np.arctan(2))
+ax.plot(bins, cauchy, color="black", linestyle="--", label="Cauchy")
+ax.set(title="Where the kinks are\n(no normalisation)", xlabel="x", ylabel="density")
+ax.legend()
+
+ax = axes[1, 0]
+for depth in DEPTHS:
+    ax.loglog(np.full(RUNS, depth * WIDTH), pieces[depth], ".", color=blue,
+              label="no normalisation" if depth == 1 else None)
+for width in WIDTHS[:-1]:
+    ax.loglog(np.full(RUNS, 10 * width), by_width[width], ".", color=blue)
+ax.loglog([depth * WIDTH for depth in ACF_DEPTHS], list(counts.values()), "s", color=orange, label="centred")
+units = np.array([1, DEPTHS[-1]]) * WIDTH
+ax.loglog(units, 0.705 * units, color="black", linestyle="--", label="0.705 per unit")
+ax.set(title="Pieces: linear in the units,\nunless normalised", xlabel="units", ylabel="pieces")
+ax.legend()
+
+ax = axes[1, 1]
+plot.curves(ax, layers, [counted], ["counted"], [orange])
+ax.plot(layers[1:], rice, color="black", linestyle="--", label="Rice: 1.21 per layer")
+ax.set_yscale("log")
+ax.set(title="Flips by layer\n(24 layers, centred)", xlabel="layer", ylabel="flips per unit")
+ax.legend()
+
+ax = axes[1, 2]
+plot.curves(ax, lags, [stats.mean_interval(acf[depth][:, :-1]) for depth in ACF_DEPTHS],
+            [f"{depth} layers" for depth in ACF_DEPTHS], plot.shades(orange, len(ACF_DEPTHS)))
+for depth, colour in zip(ACF_DEPTHS, plot.shades(orange, len(ACF_DEPTHS))):
+    ax.plot(STEP * np.arange(1, 7), on_grid[depth].mean(axis=0)[1:], "o", color=colour, markersize=4)
+ax.plot(lags, predicted_acf(24), color="black", linestyle="--", label="kernel, 24")
+ax.fill_between(lags, -band, band, color=grey, alpha=0.3, linewidth=0, label="white noise")
+ax.set(title="Exact autocorrelation (lines),\non the paper's grid (dots)", xlabel="lag s", ylabel="ACF", xscale="log")
+ax.set(xlim=(1e-4, 0.1), ylim=(-0.75, 1.05))
+ax.legend(loc="lower left")
+plot.save(fig, report.figure)
+
+# %% [markdown]
+# **In words.** Without normalisation there are about as many pieces per unit in 50 layers as in one, and such nets
+# hardly shatter. Centering keeps the units busy: the flips grow by a fifth per layer, exponentially with depth, and
+# the correlation length shrinks at that rate. But a piece is no unit of forgetting: it takes about a hundred
+# flips to bring the ACF to 1/e. And white noise is a matter of the grid: below half the
+# spacing of the paper's, 24 layers no longer look white, and at a hundredth of it neighbours correlate at 0.95.
+
+# %%
+notes = [f"Centred nets, mean over nets; lengths in the units of x, where the paper's grid has spacing {STEP:.4f}:", "",
+         "| layers | pieces | mean length of a piece | exact ACF falls to 1/e at | flips on that length |",
+         "| --- | --- | --- | --- | --- |"]
+for depth in ACF_DEPTHS:
+    mean = acf[depth][:, :-1].mean(axis=0)
+    length = np.interp(-np.exp(-1), -mean, lags)
+    notes.append(f"| {depth} | {counts[depth]:.0f} | {LENGTH / counts[depth]:.2g} | {length:.2g} | "
+                 f"{length / LENGTH * counts[depth]:.0f} |")
+print("\n".join(notes))
+report.write("\n".join(notes))
+
+# %% [markdown]
+# **Try.** Count the pieces of a resnet: does beta = 0.1 or beta = 1 come closer to the line? Give the
+# hidden layers biases. Explain the largest jump of a net of your own, and undo it by
+# changing the bias of that one unit. Why has a looks-linear net one piece, whatever its units do?
