@@ -11,18 +11,18 @@ Vocabulary:
 Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
 """
 
-from . import arguments, check, checkpoint, compose, conv, files, gradients, init, intervals, layers, nets, regions
-from . import stats, sweep, theory, train, wide
+from . import arguments, check, checkpoint, compose, conv, data, files, gradients, init, intervals, layers, nets
+from . import regions, stats, sweep, theory, train, wide
 from .compose import Chain, Sum, active_units, freeze, trace
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
 __version__ = "0.1.0"
 
 __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "PReLU", "ReLU", "Sum",
-           "active_units", "arguments", "check", "checkpoint", "compose", "conv", "files", "freeze", "gradients",
-           "init", "intervals", "layers", "nets", "regions", "stats", "sweep", "theory", "trace",
+           "active_units", "arguments", "check", "checkpoint", "compose", "conv", "data", "files", "freeze",
+           "gradients", "init", "intervals", "layers", "nets", "regions", "stats", "sweep", "theory", "trace",
            "train", "wide"]
 
 READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory", "wide",
-                 "regions", "conv", "train", "checkpoint", "kernels", "sweep", "plot", "report", "batch", "files",
-                 "arguments")
+                 "regions", "conv", "data", "train", "checkpoint", "kernels", "sweep", "plot", "report", "batch",
+                 "files", "download", "arguments")

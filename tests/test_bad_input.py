@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import (arguments, check, checkpoint, compose, conv, files, gradients, init, intervals, layers, nets, plot,
-                         regions, report, stats, sweep, theory, train, wide)
+from minishatter import (arguments, check, checkpoint, compose, conv, data, download, files, gradients, init, intervals,
+                         layers, nets, plot, regions, report, stats, sweep, theory, train, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
@@ -482,6 +482,40 @@ FILES = [
     bad("path a folder", files.write, ".", b"bytes"),
 ]
 
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+DATA = [
+    bad("batches none", data.load_cifar10, "home", ()),
+    bad("batches with an unknown number", data.load_cifar10, "home", (1, 6)),
+    bad("batches zero", data.load_cifar10, "home", 0),
+    bad("batches unknown", data.load_cifar10, "home", "train"),
+    bad("batches twice", data.load_cifar10, "home", (1, 2, 1)),
+    bad("batches a float", data.load_cifar10, "home", (1.0,)),
+    bad("batches a boolean", data.load_cifar10, "home", True),
+    bad("batches None", data.load_cifar10, "home", None),
+    bad("batches with a list", data.load_cifar10, "home", [[1, 2]]),
+    bad("data_home a number", data.load_cifar10, 5),
+    bad("data_home bytes", data.load_cifar10, b"home"),
+    bad("data_home a list", data.fetch_cifar10, ["home"]),
+    bad("url None", data.fetch_cifar10, "home", None),
+    bad("url of a file", data.fetch_cifar10, "home", "file:archive.tar.gz"),
+    bad("progress a boolean", data.fetch_cifar10, "home", "http://127.0.0.1:9/", True),
+    bad("n zero", data.synthetic_images, 0, RNG),
+    bad("n a float", data.synthetic_images, 10.0, RNG),
+    bad("n missing", data.synthetic_images, rng=RNG),
+    bad("rng missing", data.synthetic_images, 10),
+    bad("rng a RandomState", data.synthetic_images, 10, LEGACY),
+    bad("url without a scheme", download.fetch, "127.0.0.1:9", "file", 5, MD5),
+    bad("url bytes", download.fetch, b"http://127.0.0.1:9/", "file", 5, MD5),
+    bad("path a number", download.fetch, "http://127.0.0.1:9/", 5, 5, MD5),
+    bad("size zero", download.fetch, "http://127.0.0.1:9/", "file", 0, MD5),
+    bad("size a float", download.fetch, "http://127.0.0.1:9/", "file", 5e6, MD5),
+    bad("md5 None", download.fetch, "http://127.0.0.1:9/", "file", 5, None),
+    bad("md5 too short", download.fetch, "http://127.0.0.1:9/", "file", 5, MD5[1:]),
+    bad("md5 in capitals", download.fetch, "http://127.0.0.1:9/", "file", 5, MD5.upper()),
+    bad("progress text", download.fetch, "http://127.0.0.1:9/", "file", 5, MD5, "bar"),
+]
+
 PLOT = [
     bad("rows zero", plot.panels, 0, 1, (4, 3)),
     bad("columns zero", plot.panels, 1, 0, (4, 3)),
@@ -564,7 +598,7 @@ TRAIN = [
 ]
 
 TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + REGIONS + THEORY + DIAGNOSE + WIDE
-         + CONV + TRAIN + REPORT + SWEEP + FILES + PLOT)
+         + CONV + TRAIN + REPORT + SWEEP + FILES + DATA + PLOT)
 
 
 @pytest.fixture
@@ -604,7 +638,7 @@ ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, conv, init, nets, check, gradients, intervals, stats, regions, theory,
-                   wide, train, checkpoint, sweep, files, report, plot):
+                   wide, train, checkpoint, sweep, files, report, plot, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

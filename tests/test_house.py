@@ -26,6 +26,7 @@ ARROWS = {
     "arguments": set(),
     "files": set(),
     "batch": set(),
+    "download": {"arguments"},
     "layers": {"arguments", "batch"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
@@ -44,6 +45,7 @@ ARROWS = {
     "wide": {"arguments", "theory"},
     "plot": {"arguments", "files"},
     "report": {"arguments", "files"},
+    "data": {"arguments", "files", "download"},
 }
 DOORS = {"__init__", "__main__"}  # they may import anything, and nothing imports them
 
@@ -109,6 +111,12 @@ def test_the_arrows_make_no_circle():
 def test_other_packages_are_imported_only_where_they_belong(module):
     """numba in kernels.py, matplotlib in plot.py."""
     assert outside(TREES[module]) <= OTHERS.get(module, set())
+
+
+def test_only_download_reaches_the_network():
+    network = {"urllib", "http", "socket", "ssl", "ftplib", "smtplib", "asyncio", "xmlrpc"}
+    assert [module for module, tree in TREES.items()
+            if network & {name.split(".")[0] for name in imports(tree)}] == ["download"]
 
 
 # What is never written. A rule finds the offending nodes; beside it, lines that break it.
