@@ -180,6 +180,26 @@ def relative_effective_rank(D, rng, draws=8):
     return rank / np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)])
 
 
+def kmeans(points, k, rng, rounds=100):
+    """The cluster 0..k-1 of each of the points (n, d), by Lloyd's algorithm from k random points: (n,).
+
+    Each round assigns a point to the nearest centre and moves each centre to the mean of its points, until
+    nothing changes. A centre without points stays where it is.
+    """
+    points, k = arguments.array("points", points, ndim=2), arguments.integer("k", k)
+    if k > len(points):
+        raise ValueError(f"k must be at most the number of points, {len(points)}, got {k}")
+    centres = points[arguments.generator("rng", rng).choice(len(points), size=k, replace=False)]
+    cluster = np.full(len(points), -1)
+    for _ in range(arguments.integer("rounds", rounds)):
+        squares = (centres**2).sum(axis=1) - 2 * points @ centres.T  # up to |point|^2, the same for all centres
+        before, cluster = cluster, squares.argmin(axis=1)
+        if np.array_equal(before, cluster):
+            break
+        centres = np.array([points[cluster == c].mean(axis=0) if (cluster == c).any() else centres[c] for c in range(k)])
+    return cluster
+
+
 # A verdict for one net. The thresholds are round numbers between the set-ups of tutorial 10. "Shattered" depends on the
 # grid: on a fine enough one every piecewise linear net is smooth.
 

@@ -457,6 +457,9 @@ REPORT = [
 ]
 
 DIAGNOSE = [
+    bad("points a vector", stats.kmeans, GRID, 2, RNG),
+    bad("k too large", stats.kmeans, ONES, 8, RNG),
+    bad("rng legacy", stats.kmeans, ONES, 2, LEGACY),
     bad("net a number", stats.diagnose, 3, np.linspace(-2, 2, 32)),
     bad("x too short", stats.diagnose, nets.feedforward(2, 3, rng=RNG), GRID),
     bad("x NaN", stats.diagnose, nets.feedforward(2, 3, rng=RNG), np.full(32, NAN)),

@@ -350,3 +350,16 @@ def test_a_diagnosis_measures_what_it_says():
 def test_a_linear_net_has_one_gradient_and_no_correlation():
     diagnosis = stats.diagnose(DIAGNOSES["vanished"], gradients.grid(64))
     assert diagnosis.distinct == 1 and math.isnan(diagnosis.correlation_length) and math.isnan(diagnosis.coactive)
+
+
+def test_kmeans_finds_what_is_apart():
+    """Three clouds far apart: one cluster each, from most starts; and the result is a fixed point."""
+    clouds = np.concatenate([rng(seed).standard_normal((20, 5)) + 50 * seed for seed in range(3)])
+    found = [stats.kmeans(clouds, 3, rng(seed)) for seed in range(10)]
+    right = [all(len(set(cluster[20 * c:20 * c + 20])) == 1 for c in range(3)) and len(set(cluster)) == 3
+             for cluster in found]
+    assert sum(right) >= 3  # a start with two centres in one cloud can get stuck
+    best = found[right.index(True)]
+    centres = np.array([clouds[best == c].mean(axis=0) for c in range(3)])
+    nearest = ((clouds[:, None] - centres)**2).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(nearest, best)
