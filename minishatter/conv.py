@@ -51,13 +51,13 @@ class Conv2d(Layer):
             raise ValueError(f"{self} expects x of shape ({W.shape[1]}, rows, cols, N), got {x.shape}; "
                              "do the layers chain? (a CReLU doubles the number of channels)")
         cache = ConvCache(self._padded(x), *x.shape[1:3])
-        y = self._correlate(cache.padded)
+        y = self._from_padded(cache.padded)
         if b.any():
             y = y + b[:, None, None, None]
         return y, cache
 
     def tangent(self, t, cache):
-        return self._correlate(self._padded(t))
+        return self._from_padded(self._padded(t))
 
     def backward(self, dy, cache):
         W, dy = self.params["W"], np.ascontiguousarray(dy)
@@ -65,7 +65,7 @@ class Conv2d(Layer):
         spread = np.empty((outs, cache.rows + tap_rows - 1, cache.cols + tap_cols - 1, dy.shape[3]), dy.dtype)
         kernels.place(dy, spread, tap_rows - 1 - self.padding, tap_cols - 1 - self.padding, self.stride)
         dx = np.empty((channels, cache.rows, cache.cols, dy.shape[3]), dy.dtype)
-        kernels.correlate(spread, np.ascontiguousarray(W[:, :, ::-1, ::-1].swapaxes(0, 1)), dx, 1)
+        _correlate(spread, np.ascontiguousarray(W[:, :, ::-1, ::-1].swapaxes(0, 1)), dx, 1)
         dW = np.empty_like(W)
         if self.stride == 1 and tap_cols == 3:
             kernels.correlate_weights_3(cache.padded, dy, dW)
@@ -79,19 +79,24 @@ class Conv2d(Layer):
         kernels.place(np.ascontiguousarray(x), padded, pad, pad, 1)
         return padded
 
-    def _correlate(self, padded):
+    def _from_padded(self, padded):
         W = self.params["W"]
         size = [(n - taps) // self.stride + 1 for n, taps in zip(padded.shape[1:3], W.shape[2:])]
         if min(size) < 1:
             raise ValueError(f"{self} expects images of at least {W.shape[2:]} pixels with their padding, "
                              f"got {padded.shape[1:3]}")
         y = np.empty((len(W), *size, padded.shape[3]), padded.dtype)
-        kernels.correlate(padded, W, y, self.stride)
+        _correlate(padded, W, y, self.stride)
         return y
 
     def __repr__(self):
         outs, channels, rows, cols = self.params["W"].shape
         return f"Conv2d({channels}, {outs}, {rows} x {cols}{f', stride {self.stride}' if self.stride > 1 else ''})"
+
+
+def _correlate(x, W, y, stride):
+    kernel = kernels.correlate_3x3 if W.shape[2:] == (3, 3) and len(W) > 1 else kernels.correlate
+    kernel(x, W, y, stride)
 
 
 class BatchNorm2d(BatchNorm):

@@ -120,46 +120,53 @@ def cut(D, parent, shift):
 
 
 # Convolution. Images have the shape (channels, rows, cols, N), the batch last: a pixel of a channel is one contiguous
-# run over the batch, and a kernel tap is a number times such a run. x is padded already. The loops hold as many runs as
-# the registers do: four output channels by three taps. Each output number is summed by one thread in a fixed order,
-# so results do not depend on the number of threads. The six-loop definition is the twin, in the tests.
+# run over the batch, and a kernel tap is a number times such a run. x is padded already. The inner loops hold as many
+# weights as there are registers: two output channels by nine taps. Each output number is summed by one thread in a
+# fixed order, so results do not depend on the number of threads. The six-loop definition is the twin, in the tests.
 
 
 @njit(**CONVOLUTION)
 def correlate(x, W, y, stride):
     """y[o, i, j, n] <- sum over c, p, q of W[o, c, p, q] x[c, i stride + p, j stride + q, n]; y gives the size."""
     outs, channels, tap_rows, tap_cols = W.shape
-    N = x.shape[3]
     for i in prange(y.shape[1]):
-        for block in range((outs + 3) // 4):
-            o = max(0, min(4 * block, outs - 4))  # the last block overlaps the one before, and does its outputs again
+        for o in range(outs):
             for j in range(y.shape[2]):
-                left = j * stride
-                for k in range(o, min(o + 4, outs)):
-                    y[k, i, j, :] = 0
+                out = y[o, i, j]
+                out[:] = 0
                 for c in range(channels):
                     for p in range(tap_rows):
-                        row = x[c, i * stride + p]
-                        if outs >= 4 and tap_cols == 3:
-                            x0, x1, x2 = row[left], row[left + 1], row[left + 2]
-                            ya, yb, yc, yd = y[o, i, j], y[o + 1, i, j], y[o + 2, i, j], y[o + 3, i, j]
-                            a0, a1, a2 = W[o, c, p, 0], W[o, c, p, 1], W[o, c, p, 2]
-                            b0, b1, b2 = W[o + 1, c, p, 0], W[o + 1, c, p, 1], W[o + 1, c, p, 2]
-                            c0, c1, c2 = W[o + 2, c, p, 0], W[o + 2, c, p, 1], W[o + 2, c, p, 2]
-                            d0, d1, d2 = W[o + 3, c, p, 0], W[o + 3, c, p, 1], W[o + 3, c, p, 2]
-                            for n in range(N):
-                                u, v, w = x0[n], x1[n], x2[n]
-                                ya[n] += a0 * u + a1 * v + a2 * w
-                                yb[n] += b0 * u + b1 * v + b2 * w
-                                yc[n] += c0 * u + c1 * v + c2 * w
-                                yd[n] += d0 * u + d1 * v + d2 * w
-                        else:
-                            for q in range(tap_cols):
-                                xq = row[left + q]
-                                for k in range(o, min(o + 4, outs)):
-                                    weight, yk = W[k, c, p, q], y[k, i, j]
-                                    for n in range(N):
-                                        yk[n] += weight * xq[n]
+                        for q in range(tap_cols):
+                            weight, run = W[o, c, p, q], x[c, i * stride + p, j * stride + q]
+                            for n in range(out.size):
+                                out[n] += weight * run[n]
+
+
+@njit(**CONVOLUTION)
+def correlate_3x3(x, W, y, stride):
+    """The same for kernels of 3 x 3 and at least two output channels: nine runs of x are read once for two of y."""
+    outs, channels, _, _ = W.shape
+    for i in prange(y.shape[1]):
+        for pair in range((outs + 1) // 2):
+            o = min(2 * pair, outs - 2)  # an odd last channel is done together with the one before, which is done twice
+            for j in range(y.shape[2]):
+                left, ya, yb = j * stride, y[o, i, j], y[o + 1, i, j]
+                ya[:] = 0
+                yb[:] = 0
+                for c in range(channels):
+                    top, middle, low = x[c, i * stride], x[c, i * stride + 1], x[c, i * stride + 2]
+                    x0, x1, x2 = top[left], top[left + 1], top[left + 2]
+                    x3, x4, x5 = middle[left], middle[left + 1], middle[left + 2]
+                    x6, x7, x8 = low[left], low[left + 1], low[left + 2]
+                    A, B = W[o, c], W[o + 1, c]
+                    a0, a1, a2, a3, a4, a5 = A[0, 0], A[0, 1], A[0, 2], A[1, 0], A[1, 1], A[1, 2]
+                    b0, b1, b2, b3, b4, b5 = B[0, 0], B[0, 1], B[0, 2], B[1, 0], B[1, 1], B[1, 2]
+                    a6, a7, a8, b6, b7, b8 = A[2, 0], A[2, 1], A[2, 2], B[2, 0], B[2, 1], B[2, 2]
+                    for n in range(ya.size):
+                        ya[n] += (a0 * x0[n] + a1 * x1[n] + a2 * x2[n] + a3 * x3[n] + a4 * x4[n] + a5 * x5[n]
+                                  + a6 * x6[n] + a7 * x7[n] + a8 * x8[n])
+                        yb[n] += (b0 * x0[n] + b1 * x1[n] + b2 * x2[n] + b3 * x3[n] + b4 * x4[n] + b5 * x5[n]
+                                  + b6 * x6[n] + b7 * x7[n] + b8 * x8[n])
 
 
 @njit(**CONVOLUTION)
