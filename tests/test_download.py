@@ -67,7 +67,7 @@ def test_a_server_that_stalls_is_left(rule, path, monkeypatch):
     with loopback.Server(CONTENT, [rule, loopback.good]) as server:
         fetch(server, path)
         arrived = SIZE // 2 if rule is loopback.stalled else 0
-        assert [request.range for request in server.requests] == [None, f"bytes={arrived}-" if arrived else None]
+        assert [asked.range for asked in server.requests[:2]] == [None, f"bytes={arrived}-" if arrived else None]
     assert path.read_bytes() == CONTENT
 
 
@@ -106,8 +106,23 @@ def test_no_server_at_all(path):
         fetch(server, path)
 
 
+def only_ranges(rule):
+    """Do badly whenever a range is asked for."""
+    return lambda handler, content, start: (rule if start else loopback.good)(handler, content, start)
+
+
+@pytest.mark.parametrize("rule, ranges", [(loopback.whole, [None, "bytes=50001-"]),
+                                          (loopback.misplaced, [None, "bytes=50001-", None]),
+                                          (loopback.answer(416), [None, "bytes=50001-", None])],
+                         ids=["ignored", "misplaced", "refused"])
+def test_a_server_that_cannot_do_ranges_is_asked_for_all_of_it(rule, ranges, path):
+    with loopback.Server(CONTENT, [loopback.truncated, only_ranges(rule)]) as server:
+        fetch(server, path)
+    assert path.read_bytes() == CONTENT and [request.range for request in server.requests] == ranges
+
+
 def test_a_truncated_download_is_resumed_byte_for_byte(path):
-    """a half, a half of the rest, the rest: together every byte is sent once."""
+    """A half, a half of the rest, the rest: together every byte is sent once."""
     with loopback.Server(CONTENT, [loopback.truncated, loopback.truncated, loopback.good]) as server:
         fetch(server, path)
     assert [request.range for request in server.requests] == [None, "bytes=50001-", "bytes=75002-"]
