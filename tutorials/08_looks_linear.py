@@ -26,8 +26,8 @@ def rng(*key):
 
 
 # %% [markdown]
-# **On the line.** The gradient of a He-initialised CReLU net, of a looks-linear one, and of the second kind: a PReLU whose
-# slope starts at 1, on orthogonal weights. The last two are constant: one piece.
+# **On the line.** The gradient of a He-initialised CReLU net, of a looks-linear one, and of the second kind: a PReLU
+# whose slope starts at 1, on orthogonal weights. The last two are constant: one piece.
 
 # %%
 KINDS = {
@@ -40,12 +40,13 @@ lines = {name: gradients.input_gradient(nets.feedforward(DEPTH, WIDTH, **kind, r
 for name in list(KINDS)[1:]:
     spread = float(np.ptp(lines[name]) / np.abs(lines[name]).max())
     print(report.claim(f"{name}, {DEPTH} layers: spread of the gradient along the grid, relative",
-                       "looks-linear: the net is linear at initialisation", 0.0, spread, (spread, spread), tolerance=1e-10))
+                       "looks-linear: the net is linear at initialisation", 0.0, spread, (spread, spread),
+                       tolerance=1e-10))
 
 # %% [markdown]
 # **On images.** A looks-linear convnet has delta-orthogonal kernels: zero but for the centre tap, an orthogonal matrix,
-# mirrored. We check superposition, f(2 x - 3 z) = 2 f(x) - 3 f(z), that all images have one gradient, and that each layer's
-# matrix is orthogonal.
+# mirrored. We check superposition, f(2 x - 3 z) = 2 f(x) - 3 f(z), that all images have one gradient, and that each
+# layer's matrix is orthogonal.
 
 # %%
 def orthogonality(layer):
@@ -110,10 +111,12 @@ def bent_slope(slope, run):
     return gradients.input_gradient(net, x)
 
 
-rough = {("mirror", noise): stats.mean_interval(np.array([roughness(broken_mirror(noise, run)) for run in range(RUNS)]), LEVEL)
-         for noise in NOISES}
-rough |= {("slope", slope): stats.mean_interval(np.array([roughness(bent_slope(slope, run)) for run in range(RUNS)]), LEVEL)
-          for slope in SLOPES}
+def over_runs(net_gradient, key):
+    return stats.mean_interval(np.array([roughness(net_gradient(key, run)) for run in range(RUNS)]), LEVEL)
+
+
+rough = {("mirror", noise): over_runs(broken_mirror, noise) for noise in NOISES}
+rough |= {("slope", slope): over_runs(bent_slope, slope) for slope in SLOPES}
 he = roughness(lines["CReLU, He"])
 small = rough["mirror", NOISES[0]]
 print(report.claim(f"{DEPTH} layers, mirror broken by {NOISES[0]:g} of the weights: total variation of the gradient",
@@ -127,7 +130,8 @@ for (name, g), colour, width in zip(lines.items(), COLOURS, (1.0, 3.0, 1.4)):
 axes[0, 0].set(title=f"At initialisation, {DEPTH} layers", xlabel="x", ylabel="f'(x)")
 axes[0, 0].legend()
 for row, label in enumerate(("superposition", "gradient over images", "orthogonality")):
-    axes[0, 1].plot(CONV_DEPTHS, [max(exact[depth][row], 1e-18) for depth in CONV_DEPTHS], "o-", label=label, markersize=4)
+    errors = [max(exact[depth][row], 1e-18) for depth in CONV_DEPTHS]
+    axes[0, 1].plot(CONV_DEPTHS, errors, "o-", label=label, markersize=4)
 axes[0, 1].axhline(1e-10, color="black", linewidth=0.8, linestyle=":")
 axes[0, 1].set(title="Looks-linear convnets", xlabel="depth", ylabel="error, float64", xscale="log", yscale="log",
                ylim=(1e-18, 1e-8))
@@ -148,5 +152,5 @@ plot.save(fig, report.figure)
 report.write()
 
 # %% [markdown]
-# **Try.** Which e makes the looks-linear net as rough as a 4-layer He net? Train one (tutorial 09) and measure how far its
-# halves have moved. Why must the first layer not be mirrored?
+# **Try.** Which e makes the looks-linear net as rough as a 4-layer He net? Train one (tutorial 09) and measure how far
+# its halves have moved. Why must the first layer not be mirrored?

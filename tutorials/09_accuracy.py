@@ -31,8 +31,8 @@ MEAN, STD = np.array([125.3, 123.0, 113.9]), np.array([63.0, 62.1, 66.7])  # of 
 BETA, RATE, BATCH = 0.1, 1e-3, 128
 
 # %% [markdown]
-# **Five kinds of net**: CReLU with mirrored, delta-orthogonal kernels (it looks linear at the start), a resnet with batch
-# normalisation and beta = 0.1, and three that have neither: CReLU and ReLU with He weights, and a linear net.
+# **Five kinds of net**: CReLU with mirrored, delta-orthogonal kernels (it looks linear at the start), a resnet with
+# batch normalisation and beta = 0.1, and three that have neither: CReLU and ReLU with He weights, and a linear net.
 
 # %%
 KINDS = {
@@ -60,8 +60,8 @@ def stand_in():
 
 
 # %% [markdown]
-# **A cell** of the study: train one net from its seed, then classify the test set with the population statistics of 1,000
-# training images.
+# **A cell** of the study: train one net from its seed, then classify the test set with the population statistics of
+# 1,000 training images.
 
 # %%
 def cell(kind, depth, run, images, epochs):
@@ -138,8 +138,8 @@ def draw(by_cell, what):
 
 
 # %% [markdown]
-# **Claims.** The protocols differ, so the levels cannot agree: "in kind" is a distance of 0.15 from the paper. What should
-# carry over is the ordering: deep nets without skips and without LL fall behind, the more the deeper.
+# **Claims.** The protocols differ, so the levels cannot agree: "in kind" is a distance of 0.15 from the paper. What
+# should carry over is the ordering: deep nets without skips and without LL fall behind, the more the deeper.
 
 # %%
 def claims(report, by_cell, what):
@@ -180,5 +180,5 @@ if __name__ == "__main__":
     main()
 
 # %% [markdown]
-# **Try.** Train the resnet with beta = 1. Give the ReLU nets batch normalisation. Which learning rate does the looks-linear
-# net of 198 layers bear?
+# **Try.** Train the resnet with beta = 1. Give the ReLU nets batch normalisation. Which learning rate does the
+# looks-linear net of 198 layers bear?
