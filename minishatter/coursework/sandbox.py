@@ -1,0 +1,171 @@
+"""The parent's side of the child process: make its folder, feed it, wait no longer than allowed, believe nothing.
+
+The folder holds the package with every task blank, and in it one function of the
+student's. So the child has no solution of any task, also not of another one; it
+gets inputs, but neither seeds nor expected arrays, and these never leave the parent.
+"""
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from . import wire
+
+HERE = Path(__file__).parent
+CHILD_FILES = ("child.py", "jail.py", "wire.py", "cases.py")
+PACKAGES = ("numpy", "numpy.libs", "numba", "llvmlite", "llvmlite.libs")
+LARGEST_REPLY = 64 * 2**20
+# Scrubbed, and one thread: none can be started in the child. The kernels are no task, so they are not compiled.
+ENVIRONMENT = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+               "NUMBA_NUM_THREADS": "1", "NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class Limits(NamedTuple):
+    """Of one task: seconds by the clock and of the processor, bytes of memory beyond the libraries' code."""
+
+    seconds: float = 20.0
+    memory: int = 512 * 2**20
+
+
+class Failure(NamedTuple):
+    """Why there are no arrays: what happened, what may be shown for a public case only, and the student's line."""
+
+    what: str
+    detail: str = ""
+    line: str = ""
+
+
+class Run(NamedTuple):
+    """What came back for each case, {name: array} or a Failure; and the defences that are off."""
+
+    answers: list
+    off: dict
+
+
+def run(number, tree, inputs, limits):
+    """Try one task: call the function in `tree`, {file name: source}, on each of the inputs.
+
+    A child that dies is replaced for the cases that are left, until the task's time is used up.
+    """
+    deadline, answers, off = time.monotonic() + limits.seconds, [], {}
+    with tempfile.TemporaryDirectory(prefix="minishatter_") as folder:
+        box, packages = _furnish(Path(folder), tree)
+        while len(answers) < len(inputs):
+            if answers and time.monotonic() >= deadline:
+                answers.append(Failure(f"not tried: the task's {limits.seconds:g} s were used up"))
+                continue
+            with Child(number, box, packages, inputs[len(answers):], limits) as child:
+                off |= child.defences(time.monotonic() + 60)  # before the student's code: it may take its time
+                deadline = max(deadline, time.monotonic() + limits.seconds) if not answers else deadline
+                while len(answers) < len(inputs):
+                    answers.append(child.answer(deadline))
+                    if child.ended:
+                        break
+    return Run(answers, off)
+
+
+def _furnish(folder, tree):
+    """The child's folder, and a folder of links to the packages it may import."""
+    box, packages = folder / "box", folder / "packages"
+    for place in (box, packages, box / "minishatter"):
+        place.mkdir()
+    for name in CHILD_FILES:
+        shutil.copy(HERE / name, box / name)
+    for name, text in tree.items():
+        (box / "minishatter" / name).write_text(text, encoding="utf-8")
+    site = Path(find_spec("numpy").origin).parent.parent
+    for name in PACKAGES:
+        spec = find_spec(name) if "." not in name else None
+        target = Path(spec.origin).parent if spec else site / name
+        if target.exists():
+            (packages / name).symlink_to(target)
+    for place in (folder, *folder.rglob("*")):
+        if not place.is_symlink():
+            place.chmod(0o755 if place.is_dir() else 0o644)  # readable for the user that the child becomes
+    return box, packages
+
+
+class Child:
+    """One child process at work on a list of inputs."""
+
+    def __init__(self, number, box, packages, inputs, limits):
+        self.limits, self.ended, self._buffer = limits, False, bytearray()
+        command = [sys.executable, "-I", "-S", "child.py", number, str(limits.memory),
+                   str(int(limits.seconds) + 10), str(packages)]
+        with tempfile.TemporaryFile() as file:  # no pipe: a child that does not read cannot keep us waiting
+            file.writelines(map(wire.pack, inputs))
+            file.seek(0)
+            self.process = subprocess.Popen(command, cwd=box, env=ENVIRONMENT, stdin=file, stdout=subprocess.PIPE,
+                                            stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._kill()
+        self.process.stdout.close()
+
+    def _kill(self):
+        """The whole process group: forks share it, where they were possible at all."""
+        self.ended = True
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+    def defences(self, deadline):
+        """{defence: why it is off}, sent before the student's code is imported."""
+        message = self._receive(deadline)
+        if not isinstance(message, dict):
+            raise RuntimeError(f"the child process did not start: {message.what}")
+        lines = wire.string(message["off"]).splitlines()
+        return dict(line.split(": ", 1) for line in lines)
+
+    def answer(self, deadline):
+        """The arrays of the next case, or a Failure."""
+        message = self._receive(deadline)
+        if isinstance(message, dict) and "!error" in message:
+            kind, detail, line = (wire.string(message.get(name, b"")) for name in ("!error", "!message", "!line"))
+            return Failure(f"raised {kind[:40]}", detail, line)
+        return message
+
+    def _receive(self, deadline):
+        try:
+            size, = wire.LENGTH.unpack(self._read(wire.LENGTH.size, deadline))
+            if size > LARGEST_REPLY:
+                raise ValueError(f"it is larger than {LARGEST_REPLY >> 20} MB")
+            return wire.unpack(self._read(size, deadline))
+        except TimeoutError:
+            self._kill()
+            return Failure(f"stopped: the time limit of {self.limits.seconds:g} s for the task was reached")
+        except EOFError:
+            self._kill()
+            return Failure(f"your code ended its process ({_reason(self.process.returncode)})")
+        except (ValueError, SyntaxError, TypeError, UnicodeError, OverflowError) as error:
+            self._kill()
+            return Failure("what came back is no plain array", str(error)[:200])
+
+    def _read(self, size, deadline):
+        while len(self._buffer) < size:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise TimeoutError
+            data = os.read(self.process.stdout.fileno(), 1 << 20)
+            if not data:
+                raise EOFError
+            self._buffer += data
+        data, self._buffer = bytes(self._buffer[:size]), self._buffer[size:]
+        return data
+
+
+def _reason(code):
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
