@@ -6,7 +6,7 @@ import sys
 import time
 
 from .. import files
-from . import grade, manifest, results, sandbox
+from . import grade, manifest, release, results, sandbox
 
 
 def parser():

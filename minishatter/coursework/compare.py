@@ -8,9 +8,29 @@ from .cases import EXACT
 def difference(expected, received, trial):
     """None if the received outputs pass, else one line on the first that does not.
 
-    expected, received: {name: array}, as `trial.call` gives them. Shapes are compared
-    before anything is computed: nothing is known about what was received.
+    expected, received: {name: array}, as `trial.call` gives them. Shapes are compared before
+    anything is computed from them: nothing is known about what was received.
     """
+    line = _shapes(expected, received)
+    if line:
+        return line
+    with np.errstate(all="ignore"):
+        looks = (trial.look({name: np.asarray(arrays[name], float) for name in expected})
+                 for arrays in (expected, received))
+    line = looked(*looks, trial)
+    return line and line + _other_types(expected, received)
+
+
+def looked(expected, received, trial):
+    """The same for two results of `trial.look`."""
+    with np.errstate(all="ignore"):
+        lines = (_line(name, np.asarray(right, float), np.asarray(received[name], float),
+                       trial.tolerance.get(name, EXACT)) for name, right in expected.items())
+        return _shapes(expected, received) or next(filter(None, lines), None)
+
+
+def _shapes(expected, received):
+    """Is something missing, of another shape, or not finite?"""
     for name, right in expected.items():
         if name not in received:
             return f"{name} is missing"
@@ -21,12 +41,7 @@ def difference(expected, received, trial):
         if not np.isfinite(got).all():
             index = [int(i) for i in np.argwhere(~np.isfinite(got))[0]]
             return f"{name}: NaN or infinity, first at {index}; expected finite numbers of norm {_norm(right)}"
-    with np.errstate(all="ignore"):
-        right, got = (trial.look({name: np.asarray(arrays[name], float) for name in expected})
-                      for arrays in (expected, received))
-        lines = (_line(name, right[name], got[name], trial.tolerance.get(name, EXACT)) for name in right)
-        line = next(filter(None, lines), None)
-    return line and line + _other_types(expected, received)
+    return None
 
 
 def _line(name, right, got, tolerance):

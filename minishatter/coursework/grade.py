@@ -18,6 +18,7 @@ from .submission import Refused, Submission
 PACKAGE = Path(minishatter.__file__).parent
 SEED = "MINISHATTER_HIDDEN_SEED"
 HIDDEN = "hidden"
+BLANK = "raised NotImplementedError"  # says enough by itself
 
 
 class Verdict(NamedTuple):
@@ -98,7 +99,7 @@ def _failure(label, trial, inputs, answer):
         return compare.difference(trial.call(**inputs), answer, trial)
     if label == HIDDEN:
         return answer.what  # a message could carry the inputs away
-    line = f", in the line: {answer.line}" if answer.line else ""
+    line = f", in the line: {answer.line}" if answer.line and answer.what != BLANK else ""
     return answer.what + (f": {answer.detail}" if answer.detail else "") + line
 
 
