@@ -221,7 +221,7 @@ BROWN_LAW = LAW | {"1, correlation of neighbouring steps": 0.03}  # as above: 0.
 
 
 def draw_gated(rng, kind):
-    settings = {"one layer": (1, 0, 1, 0), "two layers": (2, 0, 1, 0), "a skip connection": (2, 1, 0.7, 0)}
+    settings = {"one layer": (1, 0, 1, 0), "two layers": (2, 0, 1, 0), "a skip connection": (2, 1, 1.2, 0)}
     depth, skip, branch, normalise = settings.get(kind, (2, 1, 1, 1))
     return {"depth": np.array(depth), "skip": np.array(float(skip)), "branch": np.array(float(branch)),
             "normalise": np.array(bool(normalise)), "seed": rng.integers(2**31)}
@@ -241,7 +241,7 @@ def look_at_pairs(arrays):
     return same_draws(arrays) | {PAIR_MOMENTS: np.array([a @ a, b @ b, a @ b, a @ second[:, 0]]) / len(a)}
 
 
-GATED_LAW = {PAIR_MOMENTS: 0.2}  # as above: 0.03
+GATED_LAW = {PAIR_MOMENTS: 0.15}  # as above: 0.03
 
 
 # Statistics.

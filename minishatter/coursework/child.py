@@ -10,7 +10,7 @@ import builtins
 import os
 import sys
 
-CODE = "minishatter"  # frames of a traceback that are worth showing
+CODE = "/minishatter/"  # of the frames of a traceback, those that are worth showing
 
 
 def main(number, memory, seconds, packages):
@@ -30,7 +30,7 @@ def main(number, memory, seconds, packages):
     trial, failure = _trial(number)
     while head := inputs.read(wire.LENGTH.size):
         given = wire.unpack(inputs.read(wire.LENGTH.unpack(head)[0]))
-        _send(replies, wire.pack(failure or answer(trial, given)))
+        _send(replies, failure or answer(trial, given))
 
 
 def _send(replies, data):
@@ -48,8 +48,10 @@ def _trial(number):
 
 
 def answer(trial, given):
-    """What the student's function gives, as plain arrays; or a report of how it failed."""
+    """What the student's function gives, as the bytes of plain arrays; or a report of how it failed."""
     import numpy as np
+
+    import wire
     try:
         outputs = {}
         for name, value in trial.call(**given).items():
@@ -58,26 +60,24 @@ def answer(trial, given):
             outputs[name] = np.array(value, subok=False)
             if outputs[name].dtype.kind not in "biuf":
                 raise TypeError(f"{name} must be an array of real numbers, got dtype {outputs[name].dtype}")
-        return outputs
+        return wire.pack(outputs)
     except BaseException as error:  # SystemExit too
         return report(error)
 
 
 def report(error):
-    """An exception as arrays: its type if it is one of Python's own, its message, the student's line."""
+    """An exception as bytes: the type among Python's own that it is or extends, its message, the student's line."""
     import traceback
 
     import wire
-    kind = type(error).__name__
-    known = getattr(builtins, kind, None) is type(error)
+    kind = next(kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if CODE in frame.filename]
     line = frames[-1].line if frames else ""
     try:
         message = str(error)
     except BaseException:
         message = ""
-    return {"!error": wire.text(kind if known else "an exception of its own"), "!message": wire.text(message[:400]),
-            "!line": wire.text((line or "")[:120])}
+    return wire.pack({"!error": wire.text(kind), "!message": wire.text(message[:400]), "!line": wire.text(line[:120])})
 
 
 if __name__ == "__main__":

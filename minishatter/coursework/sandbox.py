@@ -122,6 +122,14 @@ class Child:
             pass
         self.process.wait()
 
+    def _bury(self):
+        """Wait a moment for a process that is ending by itself, so that its own exit code is known."""
+        try:
+            self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            pass
+        self._kill()
+
     def defences(self, deadline):
         """{defence: why it is off}, sent before the student's code is imported."""
         message = self._receive(deadline)
@@ -148,7 +156,7 @@ class Child:
             self._kill()
             return Failure(f"stopped: the time limit of {self.limits.seconds:g} s for the task was reached")
         except EOFError:
-            self._kill()
+            self._bury()
             return Failure(f"your code ended its process ({_reason(self.process.returncode)})")
         except (ValueError, SyntaxError, TypeError, UnicodeError, OverflowError) as error:
             self._kill()

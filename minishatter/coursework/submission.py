@@ -78,7 +78,8 @@ class Submission:
     def _zip(self):
         try:
             with zipfile.ZipFile(self.path) as archive:
-                return archive.namelist()
+                return [name for name in archive.namelist()
+                        if not name.startswith("/") and "\\" not in name and ".." not in name.split("/")]
         except zipfile.BadZipFile as error:
             raise ValueError(f"{self.path} is a damaged zip file: {error}") from None
 
@@ -89,5 +90,7 @@ class Submission:
                     raise Refused(f"{place} is a symbolic link; hand in the file itself")
                 with archive.open(place) as file:
                     return file.read(LARGEST + 1)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        except Refused:
+            raise
+        except Exception as error:  # a damaged zip file fails in the ways of every compression there is
             raise Refused(f"{place} cannot be read from the zip file: {error}") from None
