@@ -33,7 +33,7 @@ def main(argv=None):
     options = parser().parse_args(argv)
     try:
         return run_release(options) if options.command == "release" else run_grade(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 2
 

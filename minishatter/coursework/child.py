@@ -17,7 +17,7 @@ def main(number, memory, seconds, packages):
     """Answer every message until the standard input ends."""
     inputs, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
+    for stream in (0, 1):
         os.dup2(nothing, stream)
     sys.path[:0] = [".", packages]  # "." is looked up from here, whoever may pass the folders above
     import numba  # noqa: F401  what may be imported later must be open before the lock
@@ -26,6 +26,7 @@ def main(number, memory, seconds, packages):
     import wire
     places = [".", *(os.path.realpath(entry.path) for entry in os.scandir(packages))]
     off = jail.lock([*places, os.devnull], int(memory), int(seconds))
+    os.dup2(nothing, 2)  # so far it told the parent what went wrong here
     _send(replies, wire.pack({"off": wire.text("\n".join(f"{name}: {why}" for name, why in off.items()))}))
     trial, failure = _trial(number)
     while head := inputs.read(wire.LENGTH.size):

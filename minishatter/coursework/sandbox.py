@@ -104,7 +104,7 @@ class Child:
             file.writelines(map(wire.pack, inputs))
             file.seek(0)
             self.process = subprocess.Popen(command, cwd=box, env=ENVIRONMENT, stdin=file, stdout=subprocess.PIPE,
-                                            stderr=subprocess.DEVNULL, start_new_session=True)
+                                            stderr=subprocess.PIPE, start_new_session=True)
 
     def __enter__(self):
         return self
@@ -112,6 +112,7 @@ class Child:
     def __exit__(self, *_):
         self._kill()
         self.process.stdout.close()
+        self.process.stderr.close()
 
     def _kill(self):
         """The whole process group: forks share it, where they were possible at all."""
@@ -131,10 +132,11 @@ class Child:
         self._kill()
 
     def defences(self, deadline):
-        """{defence: why it is off}, sent before the student's code is imported."""
+        """{defence: why it is off}, sent before the student's code is imported. Raises RuntimeError if nothing comes."""
         message = self._receive(deadline)
         if not isinstance(message, dict):
-            raise RuntimeError(f"the child process did not start: {message.what}")
+            raise RuntimeError("the child process did not start, before any code of the submission: "
+                               + (self.process.stderr.read().decode("utf-8", "replace") or message.what))
         lines = wire.string(message["off"]).splitlines()
         return dict(line.split(": ", 1) for line in lines)
 
