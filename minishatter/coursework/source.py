@@ -70,7 +70,7 @@ def read(text):
 
 def _reason(error):
     where = f", line {error.lineno}" if getattr(error, "lineno", None) else ""
-    return f"{type(error).__name__}: {getattr(error, 'msg', None) or error}{where}"
+    return f"{type(error).__name__}: {getattr(error, 'msg', None) or str(error) or 'nested too deeply'}{where}"
 
 
 def _readable(text):
