@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
@@ -14,14 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minishatter.coursework import cases, compare, grade, manifest, release, results, sandbox, source
+from minishatter.coursework import grade, manifest, release, results, sandbox, source
 from minishatter.coursework.__main__ import main
 from minishatter.coursework.questions import QUESTIONS
 from minishatter.coursework.submission import Submission
+from minishatter.coursework.trials import TRIALS, compare
+from minishatter.coursework.trials.trial import Trial, generator
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "a secret's \"text\""
-TASKS = pytest.mark.parametrize("task", manifest.TASKS, ids=lambda task: task.number)
+every_task = pytest.mark.parametrize("task", manifest.TASKS, ids=lambda task: task.number)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def filled(task):
 def test_the_manifest_is_in_order_and_adds_up():
     numbers = [task.number for task in manifest.TASKS]
     assert numbers == sorted(set(numbers)) and len(numbers) in range(11, 16)
-    assert manifest.TOTAL == 100 and set(cases.TRIALS) == set(numbers)
+    assert manifest.TOTAL == 100 and set(TRIALS) == set(numbers)
     for task in manifest.TASKS:
         assert all(number < task.number for number in task.requires) and set(task.requires) <= set(numbers)
         assert task.idea.endswith(".") and 5 <= task.minutes <= 90
@@ -61,7 +64,7 @@ def test_the_manifest_is_in_order_and_adds_up():
     assert {question.chapter for question in QUESTIONS} == {int(number[0]) for number in numbers}
 
 
-@TASKS
+@every_task
 def test_a_task_is_a_function_of_the_package_and_no_kernel(task):
     assert source.find(ast.parse((grade.PACKAGE / task.file).read_text()), task.object)
     assert task.file != "kernels.py" and task.message == (
@@ -158,11 +161,11 @@ def pytest_in(folder, *options):
 
 def test_a_fresh_release_imports_and_fails_each_public_case_with_its_own_message(released):
     done = pytest_in(released / "student", "--tb=line", "-rN")
-    count = sum(len(trial.kinds) for trial in cases.TRIALS.values())
+    count = sum(len(trial.kinds) for trial in TRIALS.values())
     assert done.returncode == 1 and f"{count} failed" in done.stdout and "passed" not in done.stdout, done.stdout
     for task in manifest.TASKS:
         said = re.findall(rf"^E +NotImplementedError: {re.escape(task.message)}$", done.stdout, re.MULTILINE)
-        assert len(said) == len(cases.TRIALS[task.number].kinds)
+        assert len(said) == len(TRIALS[task.number].kinds)
 
 
 def test_the_public_cases_of_a_solved_task_pass_by_its_marker(tmp_path):
@@ -182,10 +185,10 @@ def test_the_students_markers_are_registered(released):
 
 def test_public_cases_are_drawn_as_hidden_ones_are(released):
     """From the same generators; only the seed differs, and another secret gives other inputs."""
-    for number, trial in cases.TRIALS.items():
+    for number, trial in TRIALS.items():
         with np.load(released / "student" / "tests" / "public" / f"{number}.npz", allow_pickle=False) as stored:
             for kind in trial.kinds:
-                drawn = [trial.draw(cases.generator(seed, number, kind), kind) for seed in ("public", "one", "other")]
+                drawn = [trial.draw(generator(seed, number, kind), kind) for seed in ("public", "one", "other")]
                 assert all(np.array_equal(stored[f"{kind}/in/{name}"], array) for name, array in drawn[0].items())
                 assert [set(inputs) for inputs in drawn] == [set(drawn[0])] * 3
                 assert len({b"".join(np.asarray(a).tobytes() for a in inputs.values()) for inputs in drawn}) == 3
@@ -263,7 +266,7 @@ def test_the_reference_scores_full_marks_in_time_and_memory(tmp_path, monkeypatc
         (task.number, float(task.points), "passed") for task in manifest.TASKS]
     suite = xml.parse(tmp_path / "junit.xml").getroot()
     assert int(suite.get("failures")) == 0 and int(suite.get("tests")) == len(suite) == 2 * sum(
-        len(trial.kinds) for trial in cases.TRIALS.values())
+        len(trial.kinds) for trial in TRIALS.values())
 
 
 def test_a_fresh_release_scores_nothing_and_each_task_names_itself(released):
@@ -276,7 +279,7 @@ def test_a_fresh_release_scores_nothing_and_each_task_names_itself(released):
     assert xml.fromstring(results.junit(graded, 1.0)).get("failures") != "0"
 
 
-@TASKS
+@every_task
 def test_pasting_one_solution_back_scores_exactly_that_task(task, tmp_path):
     """All other tasks run on the tree that they run on in a fresh release, which scores 0."""
     (tmp_path / task.file).write_text(filled(task))
@@ -325,10 +328,10 @@ def test_a_common_mistake_costs_its_cases_and_is_explained(number, right, wrong,
 def test_feedback_never_holds_the_expected_numbers():
     right = {"a": np.random.default_rng(0).normal(size=(4, 3))}
     for wrong in (right["a"] + 1, right["a"].T, np.full((4, 3), np.nan), right["a"].astype(np.float32)):
-        line = compare.difference(right, {"a": wrong}, cases.Trial(None, None, ()))
+        line = compare.difference(right, {"a": wrong}, Trial(None, None, ()))
         assert line and not any(f"{abs(number):.4g}" in line for number in right["a"].ravel())
-    assert compare.difference(right, {"a": right["a"] + 1e-12}, cases.Trial(None, None, ())) is None
-    assert compare.difference(right, {}, cases.Trial(None, None, ())) == "a is missing"
+    assert compare.difference(right, {"a": right["a"] + 1e-12}, Trial(None, None, ())) is None
+    assert compare.difference(right, {}, Trial(None, None, ())) == "a is missing"
 
 
 def test_random_functions_may_draw_in_another_order(tmp_path):
@@ -345,11 +348,10 @@ def test_random_functions_may_draw_in_another_order(tmp_path):
 
 def test_a_defence_that_is_off_is_named_and_honest_work_is_graded_all_the_same(tmp_path, monkeypatch):
     """Here: neither Landlock nor network namespaces, by system calls and flags that no system has."""
-    for name in sandbox.CHILD_FILES:
-        text = (sandbox.HERE / name).read_text()
-        text = text.replace("= 444, 445, 446", "= 9444, 9445, 9446").replace("0x40000000", "0x3")
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(sandbox, "HERE", tmp_path)
+    shutil.copytree(sandbox.HERE, tmp_path / "here")
+    jail = tmp_path / "here" / "jail.py"
+    jail.write_text(jail.read_text().replace("= 444, 445, 446", "= 9444, 9445, 9446").replace("0x40000000", "0x3"))
+    monkeypatch.setattr(sandbox, "HERE", tmp_path / "here")
     graded = grade.grade(ROOT, SECRET, manifest.TASKS[:1])
     assert {"files", "network"} <= set(graded.off) and graded.score == 8
     assert "defence off: files (no Landlock" in results.table(graded)

@@ -112,10 +112,9 @@ ATTACKS = [
         np.linalg.norm = np.abs = np.isfinite = lambda *a, **k: 0.0""", NONE, "relative error", WRONG),
     Attack("monkeypatching pytest", "import pytest; pytest.fail = lambda *a, **k: None", NONE, "ModuleNotFoundError", WRONG),
     Attack("monkeypatching the comparison", """
-        import sys, cases
-        for trial in cases.TRIALS: cases.TRIALS[trial] = cases.TRIALS[trial]._replace(tolerance={'dx': 1e9})
-        cases.EXACT = 1e9
-        sys.modules['compare'] = cases""", NONE, "relative error", WRONG),
+        import trials.compare
+        for number, trial in trials.TRIALS.items(): trials.TRIALS[number] = trial._replace(tolerance={'dx': 1e9})
+        trials.compare.difference = trials.compare.looked = lambda *a: None""", NONE, "relative error", WRONG),
     Attack("replacing the child's own functions", """
         import sys
         main = sys.modules['__main__']

@@ -1,4 +1,4 @@
-"""`python -m minishatter.coursework release OUT` and `... grade SUBMISSION`: what students get, and what they get for it."""
+"""`python -m minishatter.coursework release OUT` and `... grade SUBMISSION`: what students get, and get for it."""
 
 import argparse
 import os
@@ -16,13 +16,14 @@ def parser():
     out = commands.add_parser("release", help="write what students get and what instructors need")
     out.add_argument("out", metavar="OUT", help="a folder that does not exist yet; gets student/ and instructor/")
     one = commands.add_parser("grade", help="grade a submission, a folder or a zip file",
-                              epilog=f"Hidden cases are drawn from the secret text in the environment variable {grade.SEED}.")
+                              epilog=f"Hidden cases are drawn from the secret text in the variable {grade.SEED}.")
     one.add_argument("submission", metavar="SUBMISSION")
     one.add_argument("--out", metavar="results.json", help="write Gradescope's results.json here")
     one.add_argument("--junitxml", metavar="FILE", help="write JUnit's XML here")
     one.add_argument("--task", action="append", metavar="N.M", choices=[task.number for task in manifest.TASKS],
                      help="grade this task only (may be repeated)")
-    one.add_argument("--seconds", type=float, default=sandbox.Limits().seconds, help="time limit per task (%(default)g)")
+    one.add_argument("--seconds", type=float, default=sandbox.Limits().seconds,
+                     help="time limit per task (%(default)g)")
     one.add_argument("--memory", type=int, default=sandbox.Limits().memory >> 20, metavar="MB",
                      help="memory limit per task (%(default)d)")
     return top

@@ -1,7 +1,7 @@
 """The child's side: lock this process up, then call a student's function on the inputs that come, and send arrays.
 
 Run as `python -I -S child.py NUMBER MEMORY SECONDS PACKAGES` in a folder that holds this file, jail.py,
-wire.py, cases.py and the student's tree; PACKAGES is a folder of links to NumPy and numba. Inputs come on
+wire.py, trials and the student's tree; PACKAGES is a folder of links to NumPy and numba. Inputs come on
 the standard input, outputs leave on the standard output. What the student's code prints goes nowhere.
 Nothing the parent relies on happens here after the student's code is imported.
 """
@@ -42,8 +42,8 @@ def _send(replies, data):
 def _trial(number):
     """The trial of a task, and None; or None, and why the student's tree cannot be imported."""
     try:
-        import cases
-        return cases.TRIALS[number], None
+        import trials
+        return trials.TRIALS[number], None
     except BaseException as error:
         return None, report(error)
 

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import minishatter
 
-from . import cases, compare, jail, manifest, sandbox, source
+from . import jail, manifest, sandbox, source
 from .submission import Refused, Submission
+from .trials import TRIALS, compare
+from .trials.trial import PUBLIC, generator
 
 PACKAGE = Path(minishatter.__file__).parent
 SEED = "MINISHATTER_HIDDEN_SEED"
@@ -84,9 +86,9 @@ def _grade_task(task, submission, seed, limits):
         tree = student_tree(task, submission)
     except Refused as refused:
         return Result(task, [], str(refused)), {}
-    trial = cases.TRIALS[task.number]
-    plan = [(label, kind, trial.draw(cases.generator(text, task.number, kind), kind))
-            for label, text in ((cases.PUBLIC, cases.PUBLIC), (HIDDEN, seed)) for kind in trial.kinds]
+    trial = TRIALS[task.number]
+    plan = [(label, kind, trial.draw(generator(text, task.number, kind), kind))
+            for label, text in ((PUBLIC, PUBLIC), (HIDDEN, seed)) for kind in trial.kinds]
     run = sandbox.run(task.number, tree, [inputs for _, _, inputs in plan], limits)
     verdicts = [Verdict(label, kind, _failure(label, trial, inputs, answer))
                 for (label, kind, inputs), answer in zip(plan, run.answers)]
@@ -108,7 +110,8 @@ def blank_package():
     """The package as students get it, {file: source}: the body of every task is blank."""
     texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
     for name in {task.file for task in manifest.TASKS}:
-        texts[name] = source.blank(texts[name], {task.object: task.message for task in manifest.TASKS if task.file == name})
+        messages = {task.object: task.message for task in manifest.TASKS if task.file == name}
+        texts[name] = source.blank(texts[name], messages)
     return texts
 
 

@@ -64,7 +64,7 @@ def keep_memory_private():
 
 
 def standard_library():
-    """{path: rights}: its folders may be listed, and all in them read but the installed packages that often are there."""
+    """{path: rights}: its folders may be listed, and all in them read but installed packages, which often are there."""
     folders = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     inside = [path for folder in folders for path in folder.iterdir() if not path.name.endswith("-packages")]
     return dict.fromkeys(folders, LIST_FOLDER) | dict.fromkeys(inside, READ_FILE | LIST_FOLDER)
@@ -72,7 +72,7 @@ def standard_library():
 
 def _set_limits(memory, seconds):
     try:
-        Path("/proc", "self", "oom_score_adj").write_text("1000")  # if memory runs out, this process goes, not its parent
+        Path("/proc", "self", "oom_score_adj").write_text("1000")  # if memory runs out, this process goes first
     except OSError:
         pass  # then the limit below has to do
     for name, value in (("DATA", memory), ("CPU", seconds), ("FSIZE", 0), ("CORE", 0), ("NPROC", 0)):

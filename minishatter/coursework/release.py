@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
-from . import cases, grade, manifest
+from . import grade, manifest
 from .questions import QUESTIONS, TOTAL
+from .trials import TRIALS
+from .trials.trial import PUBLIC, generator
 
 ROOT = grade.PACKAGE.parent
 TEMPLATES = Path(__file__).parent / "templates"
@@ -39,14 +41,13 @@ def release(out, seed=None):
 
 def student():
     """{path: text or bytes} of the student's folder."""
+    trials = {f"tests/trials/{path.name}": path for path in sorted((Path(__file__).parent / "trials").glob("*.py"))}
+    tutorials = {f"tutorials/{path.name}": path for path in sorted((ROOT / "tutorials").glob("*.py"))}
+    copied = {name: ROOT / name for name in KEPT} | {"tests/test_tasks.py": TEMPLATES / "test_tasks.txt"}
     tree = {f"minishatter/{name}": text for name, text in grade.blank_package().items()}
-    tree |= {name: (ROOT / name).read_text(encoding="utf-8") for name in KEPT}
-    tree |= {f"tutorials/{path.name}": path.read_text(encoding="utf-8") for path in sorted((ROOT / "tutorials").glob("*.py"))}
-    tree |= {f"tests/{name}.py": (grade.PACKAGE / "coursework" / f"{name}.py").read_text(encoding="utf-8")
-             for name in ("cases", "compare")}
-    tree |= {"tests/__init__.py": "", "tests/test_tasks.py": (TEMPLATES / "test_tasks.txt").read_text(encoding="utf-8"),
-             "setup.cfg": settings(), "HANDOUT.md": handout()}
-    tree |= {f"tests/public/{number}.npz": public_cases(number) for number in cases.TRIALS}
+    tree |= {name: path.read_text(encoding="utf-8") for name, path in (trials | tutorials | copied).items()}
+    tree |= {f"tests/public/{number}.npz": public_cases(number) for number in TRIALS}
+    tree |= {"tests/__init__.py": "", "setup.cfg": settings(), "HANDOUT.md": handout()}
     return {f"student/{name}": data for name, data in tree.items()}
 
 
@@ -58,10 +59,10 @@ def settings():
 
 
 def public_cases(number):
-    """The bytes of one npz file: for each public case of a task its inputs, and what the reference's outputs look like."""
-    trial, data, named = cases.TRIALS[number], io.BytesIO(), {}
+    """The bytes of one npz file: the inputs of each public case of a task, and what the reference's outputs look like."""
+    trial, data, named = TRIALS[number], io.BytesIO(), {}
     for kind in trial.kinds:
-        given = trial.draw(cases.generator(cases.PUBLIC, number, kind), kind)
+        given = trial.draw(generator(PUBLIC, number, kind), kind)
         named |= {f"{kind}/in/{name}": array for name, array in given.items()}
         named |= {f"{kind}/out/{name}": array for name, array in trial.look(trial.call(**given)).items()}
     np.savez_compressed(data, **named)
@@ -76,7 +77,8 @@ def handout():
     first = manifest.TASKS[0]
     text = (TEMPLATES / "HANDOUT.md").read_text(encoding="utf-8")
     return text.format(tasks=len(manifest.TASKS), example=f"NotImplementedError: {first.message}", marker=first.marker,
-                       table="\n".join(rows), chapters="\n\n".join(map(chapter, sorted({q.chapter for q in QUESTIONS}))))
+                       table="\n".join(rows),
+                       chapters="\n\n".join(chapter(number) for number in sorted({q.chapter for q in QUESTIONS})))
 
 
 def chapter(number):
@@ -84,8 +86,9 @@ def chapter(number):
     lines = [f"### Chapter {number}", ""]
     lines += [f"- **{t.number} `{t.object}`.** {t.idea} `pytest -m {t.marker}`"
               for t in manifest.TASKS if t.number.startswith(f"{number}.")]
-    for place, question in enumerate((q for q in QUESTIONS if q.chapter == number), start=1):
-        lines += ["", f"**Question {number}.{'abc'[place - 1]}** ({question.points} points, in writing). {question.text}"]
+    for name, question in named():
+        if question.chapter == number:
+            lines += ["", f"**Question {name}** ({question.points} points, in writing). {question.text}"]
     return "\n".join(lines)
 
 
@@ -97,17 +100,25 @@ def instructor(seed):
 
 def rubric():
     """What gives points: the cases of each task, and the written questions."""
-    lines = ["# Rubric", "", f"Code: {manifest.TOTAL} points, by the grader; each case, public and hidden, counts the same "
-             f"within its task. Questions: {TOTAL} points, by hand.", "", "| task | points | cases |", "| --- | ---: | --- |"]
-    lines += [f"| {t.number} `{t.object}` | {t.points} | {', '.join(cases.TRIALS[t.number].kinds)} |" for t in manifest.TASKS]
-    lines += ["", "| question | points | for |", "| --- | ---: | --- |"]
-    lines += [f"| chapter {q.chapter}: {q.text.split('.')[0].split('?')[0]} ... | {q.points} | {q.rubric} |" for q in QUESTIONS]
-    return "\n".join(lines) + "\n"
+    tasks = [f"| {t.number} `{t.object}` | {t.points} | {', '.join(TRIALS[t.number].kinds)} |" for t in manifest.TASKS]
+    questions = [f"| {name}: {q.text[:60].rsplit(' ', 1)[0]} ... | {q.points} | {q.rubric} |" for name, q in named()]
+    return "\n".join([
+        "# Rubric", "", f"Code: {manifest.TOTAL} points, by the grader; each case, public and hidden, counts the same within "
+        f"its task. Questions: {TOTAL} points, by hand.", "",
+        "| task | points | cases |", "| --- | ---: | --- |", *tasks, "",
+        "| question | points | for |", "| --- | ---: | --- |", *questions, ""])
+
+
+def named():
+    """The questions with their names, such as 2.a: the chapter, and a letter within it."""
+    for place, question in enumerate(QUESTIONS):
+        before = sum(q.chapter == question.chapter for q in QUESTIONS[:place])
+        yield f"{question.chapter}.{'abcdef'[before]}", question
 
 
 def solutions():
     """The written questions with their solutions."""
-    parts = [f"**Chapter {q.chapter}, {q.points} points.** {q.text}\n\n> {q.solution}\n\n{q.rubric}" for q in QUESTIONS]
+    parts = [f"## {name} ({q.points} points)\n\n{q.text}\n\n> {q.solution}\n\n{q.rubric}" for name, q in named()]
     return "# Solutions of the written questions\n\n" + "\n\n".join(parts) + "\n"
 
 

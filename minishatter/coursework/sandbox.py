@@ -20,7 +20,7 @@ from typing import NamedTuple
 from . import wire
 
 HERE = Path(__file__).parent
-CHILD_FILES = ("child.py", "jail.py", "wire.py", "cases.py")
+CHILD_FILES = ("child.py", "jail.py", "wire.py")
 PACKAGES = ("numpy", "numpy.libs", "numba", "llvmlite", "llvmlite.libs")
 LARGEST_REPLY = 64 * 2**20
 # Scrubbed, and one thread: none can be started in the child. The kernels are no task, so they are not compiled.
@@ -79,6 +79,7 @@ def _furnish(folder, tree):
         place.mkdir()
     for name in CHILD_FILES:
         shutil.copy(HERE / name, box / name)
+    shutil.copytree(HERE / "trials", box / "trials", ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in tree.items():
         (box / "minishatter" / name).write_text(text, encoding="utf-8")
     site = Path(find_spec("numpy").origin).parent.parent
@@ -132,7 +133,7 @@ class Child:
         self._kill()
 
     def defences(self, deadline):
-        """{defence: why it is off}, sent before the student's code is imported. Raises RuntimeError if nothing comes."""
+        """{defence: why it is off}, sent before the student's code is imported; RuntimeError if nothing comes."""
         message = self._receive(deadline)
         if not isinstance(message, dict):
             raise RuntimeError("the child process did not start, before any code of the submission: "

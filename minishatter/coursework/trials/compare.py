@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .cases import EXACT
+from .trial import EXACT
 
 
 def difference(expected, received, trial):
