@@ -65,14 +65,16 @@ ATTACKS = [
     Attack("endless recursion", "return self.backward(dy, cache)", NONE, "RecursionError"),
     Attack("sys.exit", "import sys; sys.exit(0)", NONE, "raised SystemExit"),
     Attack("os._exit", "import os; os._exit(0)", NONE, r"ended its process \(exit code 0\)"),
-    Attack("a crash of the interpreter", "import ctypes; ctypes.string_at(0)", NONE, r"ended its process \(signal SIGSEGV\)"),
+    Attack("a crash of the interpreter", "import ctypes; ctypes.string_at(0)", NONE,
+           r"ended its process \(signal SIGSEGV\)"),
     Attack("killing itself", "import os; os.kill(os.getpid(), 9)", NONE, r"ended its process \(signal SIGKILL\)"),
     Attack("KeyboardInterrupt", "raise KeyboardInterrupt", NONE, "raised KeyboardInterrupt"),
     # Taking too much.
     Attack("allocating 10 GB", "np.ones(10 * 2**30 // 8)", NONE, "MemoryError"),
     Attack("growing without end", "heap = []\nwhile True: heap.append(bytearray(10**7))", NONE, "MemoryError"),
     Attack("fork bomb", "import os\nwhile True: os.fork()", NONE, "raised BlockingIOError"),
-    Attack("thread bomb", "import threading\nwhile True: threading.Thread(target=lambda: 0).start()", NONE, "RuntimeError"),
+    Attack("thread bomb", "import threading\nwhile True: threading.Thread(target=lambda: 0).start()", NONE,
+           "RuntimeError"),
     Attack("starting a program", "import subprocess; subprocess.run(['/bin/sh', '-c', 'id'])", NONE,
            "raised (BlockingIOError|PermissionError)"),
     Attack("becoming another program", "import os; os.execv('/bin/sh', ['sh', '-c', 'sleep 99'])", NONE,
@@ -87,7 +89,7 @@ ATTACKS = [
         except OSError: pass""", FULL, PASSED),
     Attack("deleting the results' folder", "import shutil, os; shutil.rmtree(os.path.dirname(RESULTS))", NONE,
            "raised PermissionError"),
-    Attack("printing fake results", "print('{\"tests\": [{\"score\": 8, \"max_score\": 8}]}'); print('100 / 100')", NONE,
+    Attack("printing fake results", "print('{\"tests\": [{\"score\": 8}]}'); print('100 / 100')", NONE,
            "relative error", WRONG),
     Attack("writing garbage into every open file", """
         import os
@@ -110,7 +112,8 @@ ATTACKS = [
     Attack("monkeypatching numpy", """
         np.allclose = np.array_equal = lambda *a, **k: True
         np.linalg.norm = np.abs = np.isfinite = lambda *a, **k: 0.0""", NONE, "relative error", WRONG),
-    Attack("monkeypatching pytest", "import pytest; pytest.fail = lambda *a, **k: None", NONE, "ModuleNotFoundError", WRONG),
+    Attack("monkeypatching pytest", "import pytest; pytest.fail = lambda *a, **k: None", NONE,
+           "ModuleNotFoundError", WRONG),
     Attack("monkeypatching the comparison", """
         import trials.compare
         for number, trial in trials.TRIALS.items(): trials.TRIALS[number] = trial._replace(tolerance={'dx': 1e9})
@@ -126,10 +129,13 @@ ATTACKS = [
         for name in [name for name in sys.modules if name.startswith('minishatter')]: del sys.modules[name]
         sys.path.remove('.'); sys.path += SITES
         import minishatter.layers as given
-        return given.Dense(self.params['W']).backward(dy, cache)""", NONE, "raised (ModuleNotFoundError|PermissionError)"),
+        return given.Dense(self.params['W']).backward(dy, cache)""", NONE,
+           "raised (ModuleNotFoundError|PermissionError)"),
     Attack("opening the reference by its path", "open(REFERENCE).read()", NONE, "raised PermissionError"),
-    Attack("opening the reference through /proc", "open('/proc/' + str(__import__('os').getppid()) + '/cwd/minishatter/layers.py')",
-           NONE, "raised (PermissionError|FileNotFoundError)"),
+    Attack("opening the reference through /proc", """
+        import os
+        open(f'/proc/{os.getppid()}/cwd/minishatter/layers.py').read()""", NONE,
+           "raised (PermissionError|FileNotFoundError)"),
     Attack("searching the disk", """
         import os
         for top, _, files in os.walk('/'):
@@ -141,9 +147,10 @@ ATTACKS = [
            "raised (PermissionError|FileNotFoundError)"),
     Attack("reading the grader's memory", "import os; open(f'/proc/{os.getppid()}/mem', 'rb').read(1)", NONE,
            "raised (PermissionError|FileNotFoundError)"),
-    Attack("leaving a file for the next task", "open('/tmp/left_by_dense', 'w').write('x')", NONE, "raised PermissionError"),
-    Attack("telling the hidden inputs", "raise type('Told' + str(dy.sum()).replace('.', '_'), (Exception,), {})(dy.tolist())",
-           NONE, r"hidden, one row: raised Exception(\n|$)"),
+    Attack("leaving a file for the next task", "open('/tmp/left_by_dense', 'w').write('x')", NONE,
+           "raised PermissionError"),
+    Attack("telling the hidden inputs", "raise type(f'Told {dy.sum()}', (Exception,), {})(dy.tolist())", NONE,
+           r"hidden, one row: raised Exception(\n|$)"),
     Attack("network access", "import socket; socket.create_connection(('127.0.0.1', PORT), 2)", NONE,
            "raised (OSError|PermissionError|ConnectionRefusedError)"),
     # Returning something else.
@@ -225,8 +232,8 @@ def test_the_fast_path_is_no_answer_to_the_readable_one(tmp_path):
     text = (grade.PACKAGE / "gradients.py").read_text()
     first, last = source.body_lines(text, "readable_gradient")
     lines = text.splitlines()
-    (tmp_path / "gradients.py").write_text("\n".join([*lines[:first - 1], "    return input_gradient(net, x, statistics)",
-                                                      *lines[last:]]))
+    lines[first - 1:last] = ["    return input_gradient(net, x, statistics)"]
+    (tmp_path / "gradients.py").write_text("\n".join(lines))
     result, = graded(tmp_path, [task for task in manifest.TASKS if task.twins]).results
     assert result.score == 0 and "must not call input_gradient" in result.output
 
@@ -311,7 +318,7 @@ BROKEN = [
     ("UTF-16", "is not UTF-8"), ("zero bytes", "does not parse"), ("brackets without end", "does not parse"),
     ("a chain without end", "does not parse|no function"), ("signs without end", "does not parse"),
     ("300 MB", "larger than"), ("a symbolic link to the reference", "symbolic link"),
-    ("a linked folder", "symbolic link|missing"), ("a folder in place of the file", "missing"),
+    ("a linked folder", "symbolic links are not followed: minishatter"), ("a folder in place of the file", "missing"),
     ("a pipe in place of the file", "no regular file"), ("a device", "symbolic link"),
     ("zip: paths that lead out", "missing"), ("zip: a symbolic link", "symbolic link"), ("zip: a bomb", "larger than"),
     ("zip: a damaged file", "cannot be read"),
@@ -322,10 +329,11 @@ BROKEN = [
 def test_a_broken_submission_scores_nothing_and_is_told_why(name, reads, tmp_path):
     done = graded(broken(tmp_path, name), [ATTACKED])
     assert done.score == 0 and re.search(reads, done.results[0].output), results.table(done)
-    assert not [path for path in tmp_path.rglob("*") if path.name not in {"in", "in.zip", "minishatter", "layers.py", "stats.py"}]
+    known = {"in", "in.zip", "minishatter", "layers.py", "stats.py"}
+    assert {path.name for path in tmp_path.rglob("*")} <= known  # nothing was unpacked
 
 
-@pytest.mark.parametrize("place", ["layers.py", "minishatter/layers.py", "my work/minishatter/layers.py", "my work/layers.py"])
+@pytest.mark.parametrize("place", ["layers.py", "minishatter/layers.py", "a/minishatter/layers.py", "a/layers.py"])
 def test_a_file_is_found_where_students_put_it_in_a_folder_or_a_zip_file(place, tmp_path):
     (tmp_path / "in" / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "in" / place).write_text(REFERENCE)

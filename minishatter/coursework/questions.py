@@ -43,7 +43,7 @@ QUESTIONS = (
              "Summed over all 2 n outputs, the second moment is that of the n inputs. The variance that keeps it is 1 "
              "/ n, which is 2 / fan_in if fan_in counts both outputs: the same number, but now because fan_in counts "
              "each input twice.",
-             5, "3 for the half, 2 for a consistent count behind a CReLU; either way of counting is right if it is said."),
+             5, "3 for the half, 2 for a count behind a CReLU that is consistent and said."),
     Question(4,
              "The autocorrelation of 256 steps of a random walk at lag 14 is about 0.65 with the mean subtracted and "
              "about 0.81 without. Which is right? Which would you plot, and what would you write beside it?",

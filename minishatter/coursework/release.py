@@ -42,7 +42,9 @@ def release(out, seed=None):
 def student():
     """{path: text or bytes} of the student's folder."""
     trials = {f"tests/trials/{path.name}": path for path in sorted((Path(__file__).parent / "trials").glob("*.py"))}
-    tutorials = {f"tutorials/{path.name}": path for path in sorted((ROOT / "tutorials").glob("*.py"))}
+    needed = {"__", *(task.tutorial for task in manifest.TASKS)}  # others may hold what a task asks for
+    tutorials = {f"tutorials/{path.name}": path for path in sorted((ROOT / "tutorials").glob("*.py"))
+                 if path.name[:2] in needed}
     copied = {name: ROOT / name for name in KEPT} | {"tests/test_tasks.py": TEMPLATES / "test_tasks.txt"}
     tree = {f"minishatter/{name}": text for name, text in grade.blank_package().items()}
     tree |= {name: path.read_text(encoding="utf-8") for name, path in (trials | tutorials | copied).items()}
@@ -59,7 +61,7 @@ def settings():
 
 
 def public_cases(number):
-    """The bytes of one npz file: the inputs of each public case of a task, and what the reference's outputs look like."""
+    """The bytes of one npz file: each public case's inputs, and what the reference's outputs look like."""
     trial, data, named = TRIALS[number], io.BytesIO(), {}
     for kind in trial.kinds:
         given = trial.draw(generator(PUBLIC, number, kind), kind)
@@ -103,8 +105,8 @@ def rubric():
     tasks = [f"| {t.number} `{t.object}` | {t.points} | {', '.join(TRIALS[t.number].kinds)} |" for t in manifest.TASKS]
     questions = [f"| {name}: {q.text[:60].rsplit(' ', 1)[0]} ... | {q.points} | {q.rubric} |" for name, q in named()]
     return "\n".join([
-        "# Rubric", "", f"Code: {manifest.TOTAL} points, by the grader; each case, public and hidden, counts the same within "
-        f"its task. Questions: {TOTAL} points, by hand.", "",
+        "# Rubric", "", f"Code: {manifest.TOTAL} points, by the grader; each case, public and hidden, counts the same "
+        f"within its task. Questions: {TOTAL} points, by hand.", "",
         "| task | points | cases |", "| --- | ---: | --- |", *tasks, "",
         "| question | points | for |", "| --- | ---: | --- |", *questions, ""])
 

@@ -22,7 +22,7 @@ class Submission:
     """A folder or a zip file; `source(name)` is the text of one file of the package."""
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.path, self._links = Path(path), []
         if self.path.is_dir():
             self._names, self._bytes = self._folder(), self._from_folder
         elif zipfile.is_zipfile(self.path):
@@ -48,23 +48,22 @@ class Submission:
                       or place.endswith("/" + ending) and place.count("/") == ending.count("/") + 1]
             if places:
                 return min(places, key=lambda place: (place.count("/"), place))
-        raise Refused(f"{name} is missing: it belongs into the folder minishatter of what you hand in")
+        links = f"; symbolic links are not followed: {', '.join(self._links)}" if self._links else ""
+        raise Refused(f"{name} is missing: it belongs into the folder minishatter of what you hand in{links}")
 
     def _folder(self):
-        """The paths of regular files, no more than three steps down; links are kept apart."""
-        self._links = set()
+        """The paths of files, no more than three steps down; of links, only that they are there."""
         names = []
         for top, folders, files in os.walk(self.path, followlinks=False):
             place = Path(top).relative_to(self.path)
+            names += [(place / name).as_posix() for name in files]
+            self._links += [(place / name).as_posix() for name in (*files, *folders) if (Path(top) / name).is_symlink()]
             if len(place.parts) >= 2:
                 folders.clear()
-            names += [(place / file).as_posix() for file in files]
-            self._links |= {(place / name).as_posix() for name in (*files, *folders) if (Path(top) / name).is_symlink()}
-        names += [f"{link}/{file}" for link in self._links for file in ("layers.py",) if "." not in link]
         return names
 
     def _from_folder(self, place):
-        if place in self._links or str(Path(place).parent) in self._links:
+        if place in self._links:
             raise Refused(f"{place} is a symbolic link; hand in the file itself")
         try:
             handle = os.open(self.path / place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -76,7 +76,8 @@ def _draw_sum(rng, kind):
     units = 5
     weights = {"two branches": (1, 1), "weighted": rng.normal(size=2)}.get(kind, rng.normal(size=3))
     return {"x": rng.normal(size=(7, units)), "dy": rng.normal(size=(7, units)), "weights": np.array(weights, float),
-            "scale": rng.normal(size=units), "slope": np.array(rng.uniform(0.1, 0.9)), "nested": np.array(kind == "nested")}
+            "scale": rng.normal(size=units), "slope": np.array(rng.uniform(0.1, 0.9)),
+            "nested": np.array(kind == "nested")}
 
 
 def _sum_backward(x, dy, weights, scale, slope, nested):
@@ -132,8 +133,9 @@ def _effective_rank(D, zero):
 
 def _draw_grid(rng, kind):
     width = 1 if kind == "through" else 7
-    return {"x": np.sort(rng.uniform(-2, 2, size=41)), "first": rng.normal(size=(1, width)), "b": rng.normal(size=width),
-            "W": rng.normal(size=(width, width)), "scale": rng.normal(size=width), "last": rng.normal(size=(width, 1)),
+    return {"x": np.sort(rng.uniform(-2, 2, size=41)),
+            "first": rng.normal(size=(1, width)), "b": rng.normal(size=width), "W": rng.normal(size=(width, width)),
+            "scale": rng.normal(size=width), "last": rng.normal(size=(width, 1)),
             "kind": np.array(("one layer", "batch normalisation", "a skip connection", "through").index(kind))}
 
 
