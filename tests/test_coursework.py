@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -257,6 +258,7 @@ def test_a_release_goes_into_a_new_folder_and_needs_the_source_tree(tmp_path, mo
 
 
 def test_the_zip_has_gradescopes_layout_and_grades_by_itself(released, tmp_path):
+    """Run as Gradescope does, but for the place of its folder, and this Python in the place of the one in setup.sh."""
     data = (released / "instructor" / "autograder.zip").read_bytes()
     assert release.autograder(SECRET) == data
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -264,14 +266,20 @@ def test_the_zip_has_gradescopes_layout_and_grades_by_itself(released, tmp_path)
             assert archive.getinfo(name).external_attr >> 16 == 0o755
             assert archive.read(name).startswith(b"#!/usr/bin/env bash\n")
         run = archive.read("run_autograder").decode()
-        archive.extractall(tmp_path)
-    assert all(path in run for path in ("/autograder/submission", "/autograder/results/results.json"))
-    seed = subprocess.run(["bash", "-c", f"{re.search('export .*', run)[0]}; printf %s \"$MINISHATTER_HIDDEN_SEED\""],
-                          capture_output=True, text=True).stdout
-    assert seed == SECRET
-    done = subprocess.run([sys.executable, "-m", "minishatter.coursework", "grade", ROOT, "--task", "1.1"],
-                          cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
-    assert re.search(r"total +8 / 8", done.stdout), done.stdout + done.stderr
+        archive.extractall(tmp_path / "source")
+    assert "/autograder/submission" in run and "/autograder/results/results.json" in run
+    assert f"export {grade.SEED}={shlex.quote(SECRET)}\n" in run
+    for folder in ("submission", "results", "venv/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "submission" / "layers.py").write_text(filled(manifest.TASKS[0]))
+    (tmp_path / "run_autograder").write_text(run.replace("/autograder/", f"{tmp_path}/"))
+    (tmp_path / "venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (tmp_path / "venv" / "bin" / "python").chmod(0o755)
+    done = subprocess.run(["bash", "run_autograder"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    tests = validate((tmp_path / "results" / "results.json").read_text())
+    assert {test["number"]: test["score"] for test in tests if test["score"]} == {"1.1": 8.0}
+    assert "is missing" in next(test["output"] for test in tests if test["number"] == "3.1")
 
 
 # Gradescope's documented fields, and what they hold.
