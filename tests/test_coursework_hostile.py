@@ -78,7 +78,7 @@ ATTACKS = [
     Attack("starting a program", "import subprocess; subprocess.run(['/bin/sh', '-c', 'id'])", NONE,
            "raised (BlockingIOError|PermissionError)"),
     Attack("becoming another program", "import os; os.execv('/bin/sh', ['sh', '-c', 'sleep 99'])", NONE,
-           "raised PermissionError"),
+           "raised (PermissionError|BlockingIOError)"),
     Attack("printing 100 MB", "print('x' * 10**8)", FULL, PASSED),
     Attack("returning 200 MB", "", NONE, r"shape \(5000, 5000\)|larger than|MemoryError",
            "return np.zeros((5000, 5000)), {'W': np.zeros(1), 'b': np.zeros(1)}"),
@@ -151,6 +151,15 @@ ATTACKS = [
            "raised PermissionError"),
     Attack("telling the hidden inputs", "raise type(f'Told {dy.sum()}', (Exception,), {})(dy.tolist())", NONE,
            r"hidden, one row: raised Exception(\n|$)"),
+    Attack("telling hidden inputs in a public case", """
+        import os, wire
+        for handle in range(3, 64):
+            try:
+                os.lseek(handle, 0, 0)
+                data, cases = os.read(handle, 10**7), 0
+            except OSError: continue
+            while data: cases, data = cases + 1, data[8 + wire.LENGTH.unpack(data[:8])[0]:]
+            raise LookupError(f'{cases} cases')""", NONE, "raised LookupError: 3 cases"),
     Attack("network access", "import socket; socket.create_connection(('127.0.0.1', PORT), 2)", NONE,
            "raised (OSError|PermissionError|ConnectionRefusedError)"),
     # Returning something else.

@@ -64,17 +64,17 @@ class Grade(NamedTuple):
         return round(sum(result.score for result in self.results), 2)
 
 
-def grade(path, seed=None, tasks=manifest.TASKS, limits=sandbox.Limits(), progress=None):
+def grade(path, seed=None, tasks=manifest.TASKS, limits=sandbox.Limits()):
     """The Grade of the submission in a folder or zip file.
 
     seed: the secret text from which hidden cases are drawn; a fresh one if None.
-    progress wraps the iteration over tasks. Raises ValueError if path is neither a folder nor a zip file.
+    Raises ValueError if path is neither a folder nor a zip file, RuntimeError if no child process starts.
     """
     submission, seed = Submission(path), seed or secrets.token_hex(16)
     off, results = {}, []
     if not jail.keep_memory_private():
         off["memory"] = "this process cannot be hidden from others of the same user"
-    for task in tasks if progress is None else progress(tasks):
+    for task in tasks:
         result, more = _grade_task(task, submission, seed, limits)
         results.append(result)
         off |= more
@@ -87,11 +87,11 @@ def _grade_task(task, submission, seed, limits):
     except Refused as refused:
         return Result(task, [], str(refused)), {}
     trial = TRIALS[task.number]
-    plan = [(label, kind, trial.draw(generator(text, task.number, kind), kind))
-            for label, text in ((PUBLIC, PUBLIC), (HIDDEN, seed)) for kind in trial.kinds]
-    run = sandbox.run(task.number, tree, [inputs for _, _, inputs in plan], limits)
+    groups = [[trial.draw(generator(text, task.number, kind), kind) for kind in trial.kinds] for text in (PUBLIC, seed)]
+    run = sandbox.run(task.number, tree, groups, limits)
+    plan = [(label, kind) for label in (PUBLIC, HIDDEN) for kind in trial.kinds]
     verdicts = [Verdict(label, kind, _failure(label, trial, inputs, answer))
-                for (label, kind, inputs), answer in zip(plan, run.answers)]
+                for (label, kind), inputs, answer in zip(plan, [*groups[0], *groups[1]], run.answers)]
     return Result(task, verdicts), run.off
 
 

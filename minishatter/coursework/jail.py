@@ -65,7 +65,7 @@ def keep_memory_private():
 
 def standard_library():
     """{path: rights}: its folders may be listed, and all in them read but installed packages, which often are there."""
-    folders = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
+    folders = set(filter(Path.is_dir, (Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))))
     inside = [path for folder in folders for path in folder.iterdir() if not path.name.endswith("-packages")]
     return dict.fromkeys(folders, LIST_FOLDER) | dict.fromkeys(inside, READ_FILE | LIST_FOLDER)
 

@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 CHILD_FILES = ("child.py", "jail.py", "wire.py")
 PACKAGES = ("numpy", "numpy.libs", "numba", "llvmlite", "llvmlite.libs")
 LARGEST_REPLY = 64 * 2**20
+START = 60  # seconds in which a child must be ready; it takes one
 # Scrubbed, and one thread: none can be started in the child. The kernels are no task, so they are not compiled.
 ENVIRONMENT = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
                "NUMBA_NUM_THREADS": "1", "NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -50,25 +51,28 @@ class Run(NamedTuple):
     off: dict
 
 
-def run(number, tree, inputs, limits):
-    """Try one task: call the function in `tree`, {file name: source}, on each of the inputs.
+def run(number, tree, groups, limits):
+    """Try one task: call the function in `tree`, {file name: source}, on each of the inputs of each group.
 
-    A child that dies is replaced for the cases that are left, until the task's time is used up.
+    A group has a child of its own, so that what one learns of its inputs cannot be told by another.
+    A child that dies is replaced for the cases that are left, until the task's time is used up;
+    the time in which a child starts is not counted.
     """
-    deadline, answers, off = time.monotonic() + limits.seconds, [], {}
+    left, answers, off = limits.seconds, [], {}
     with tempfile.TemporaryDirectory(prefix="minishatter_") as folder:
         box, packages = _furnish(Path(folder), tree)
-        while len(answers) < len(inputs):
-            if answers and time.monotonic() >= deadline:
-                answers.append(Failure(f"not tried: the task's {limits.seconds:g} s were used up"))
-                continue
-            with Child(number, box, packages, inputs[len(answers):], limits) as child:
-                off |= child.defences(time.monotonic() + 60)  # before the student's code: it may take its time
-                deadline = max(deadline, time.monotonic() + limits.seconds) if not answers else deadline
-                while len(answers) < len(inputs):
-                    answers.append(child.answer(deadline))
-                    if child.ended:
-                        break
+        for inputs in groups:
+            end = len(answers) + len(inputs)
+            while len(answers) < end:
+                if left <= 0:
+                    answers.append(Failure(f"not tried: the task's {limits.seconds:g} s were used up"))
+                    continue
+                with Child(number, box, packages, inputs[len(answers) - end:], limits) as child:
+                    off |= child.defences(time.monotonic() + START)
+                    start = time.monotonic()
+                    while len(answers) < end and not child.ended:
+                        answers.append(child.answer(start + left))
+                    left -= time.monotonic() - start
     return Run(answers, off)
 
 

@@ -6,6 +6,7 @@ the others in the file.
 """
 
 import ast
+import json
 import re
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -50,14 +51,10 @@ def blank(text, messages):
     for name, message in messages.items():
         first, last = body_lines(text, name)
         lines = text.splitlines(keepends=True)
-        indent = re.match(r"\s*", lines[last - 1])[0] if first == last else re.match(r"\s*", lines[first - 1])[0]
-        text = "".join([*lines[:first - 1], f"{indent}raise NotImplementedError({quoted(message)})\n", *lines[last:]])
+        indent = next(re.match(r"\s*", line)[0] for line in lines[first - 1:last] if line.strip())
+        hole = f"{indent}raise NotImplementedError({json.dumps(message)})\n"
+        text = "".join([*lines[:first - 1], hole, *lines[last:]])
     return text
-
-
-def quoted(message):
-    """The message as a Python string in double quotes."""
-    return '"' + message.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def read(text):
