@@ -15,8 +15,12 @@ from textwrap import dedent, indent
 from typing import NamedTuple
 
 import pytest
+from numba import config
 
 from minishatter.coursework import grade, manifest, results, sandbox, source
+
+# The processes under attack run without numba: once with the JIT and once without would be twice the same.
+pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing here depends on the JIT")
 
 ATTACKED, WITNESS = manifest.TASKS[0], manifest.TASKS[2]  # Dense.backward, ReLU.backward: both in layers.py
 LIMITS = sandbox.Limits(seconds=3)

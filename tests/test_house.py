@@ -52,7 +52,7 @@ DOORS = {"__init__", "__main__", *COURSEWORK}  # they may import anything, and n
 
 # What a module may import from elsewhere, beyond NumPy and the standard library.
 OTHERS = {"kernels": {"numba"}, "plot": {"matplotlib"}, "report": {"tqdm"},
-          "coursework.child": {"numba", "jail", "trials", "wire"}}  # its neighbours: it runs outside of the package
+          "coursework.child": {"jail", "trials", "wire"}}  # its neighbours: it runs outside of the package
 
 MODERN_RANDOM = {"Generator", "default_rng", "BitGenerator", "SeedSequence", "PCG64"}
 

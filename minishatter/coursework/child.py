@@ -1,7 +1,7 @@
 """The child's side: lock this process up, then call a student's function on the inputs that come, and send arrays.
 
 Run as `python -I -S child.py NUMBER MEMORY SECONDS PACKAGES` in a folder that holds this file, jail.py,
-wire.py, trials and the student's tree; PACKAGES is a folder of links to NumPy and numba. Inputs come on
+wire.py, trials and the student's tree; PACKAGES is a folder with links to NumPy. Inputs come on
 the standard input, outputs leave on the standard output. What the student's code prints goes nowhere.
 Nothing the parent relies on happens here after the student's code is imported.
 """
@@ -20,8 +20,6 @@ def main(number, memory, seconds, packages):
     for stream in (0, 1):
         os.dup2(nothing, stream)
     sys.path[:0] = [".", packages]  # "." is looked up from here, whoever may pass the folders above
-    import numba  # noqa: F401  what may be imported later must be open before the lock
-
     import jail
     import wire
     places = [".", *(os.path.realpath(entry.path) for entry in os.scandir(packages))]

@@ -1,7 +1,7 @@
 """What a process gives up, for good, before it meets a student's code. Linux; a defence that cannot be had is named.
 
-    files      Landlock: nothing is readable but NumPy, numba, the standard library and the student's
-               own tree; nothing can be written, no program started, no other process signalled
+    files      Landlock: nothing is readable but NumPy, the standard library and the student's own tree;
+               nothing can be written, no program started, no other process signalled
     network    an empty network namespace
     user       if root: a user id that belongs to no one, so that file permissions count
     processes  no new process or thread (not enforced for root)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image, once. The package is not installed: a child process finds NumPy and numba, and no reference.
+# Builds the image, once. The package is not installed: a child process finds NumPy, and no reference.
 set -euo pipefail
 apt-get update
 apt-get install -y python3 python3-venv
