@@ -14,10 +14,11 @@ from pathlib import Path
 from textwrap import dedent, indent
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from numba import config
 
-from minishatter.coursework import grade, manifest, results, sandbox, source
+from minishatter.coursework import grade, manifest, results, sandbox, source, wire
 
 # The processes under attack run without numba: once with the JIT and once without would be twice the same.
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing here depends on the JIT")
@@ -172,6 +173,8 @@ ATTACKS = [
     Attack("lists", "", NONE, "dx must be a NumPy array, got list", with_dx(f"({DX}).tolist()")),
     Attack("None", "", NONE, "raised TypeError", "return None"),
     Attack("NaN", "", NONE, r"dx: NaN or infinity, first at \[0, 0\]", with_dx(f"np.nan * {DX}")),
+    Attack("numbers that overflow when compared", "", NONE, "dx: shape .*relative error inf",
+           with_dx("np.full(cache.x.shape, 1e308)")),
     Attack("float32", "", NONE, "dx is float32, expected float64", with_dx(f"({DX}).astype(np.float32)")),
     Attack("complex numbers", "", NONE, "dtype complex128", with_dx(f"1j * {DX}")),
     Attack("an object array whose == is always True", """
@@ -297,6 +300,8 @@ def broken(folder, name):
         file.mkdir()
     elif name == "a pipe in place of the file":
         os.mkfifo(file)
+    elif name == "a link with an unprintable name":
+        os.symlink(os.devnull, os.fsencode(package) + b"/\xff\x1b[2J")
     elif name == "a device":
         file.symlink_to(os.devnull)
     else:
@@ -333,6 +338,7 @@ BROKEN = [
     ("300 MB", "larger than"), ("a symbolic link to the reference", "symbolic link"),
     ("a linked folder", "symbolic links are not followed: minishatter"), ("a folder in place of the file", "missing"),
     ("a pipe in place of the file", "no regular file"), ("a device", "symbolic link"),
+    ("a link with an unprintable name", "missing"),
     ("zip: paths that lead out", "missing"), ("zip: a symbolic link", "symbolic link"), ("zip: a bomb", "larger than"),
     ("zip: a damaged file", "cannot be read"),
 ]
@@ -342,8 +348,9 @@ BROKEN = [
 def test_a_broken_submission_scores_nothing_and_is_told_why(name, reads, tmp_path):
     done = graded(broken(tmp_path, name), [ATTACKED])
     assert done.score == 0 and re.search(reads, done.results[0].output), results.table(done)
+    assert done.results[0].output and results.gradescope(done, 1.0) and results.junit(done, 1.0).encode()
     known = {"in", "in.zip", "minishatter", "layers.py", "stats.py"}
-    assert {path.name for path in tmp_path.rglob("*")} <= known  # nothing was unpacked
+    assert {path.name for path in tmp_path.rglob("*") if not path.is_symlink()} <= known  # nothing was unpacked
 
 
 @pytest.mark.parametrize("place", ["layers.py", "minishatter/layers.py", "a/minishatter/layers.py", "a/layers.py"])
@@ -367,7 +374,24 @@ def test_what_is_neither_a_folder_nor_a_zip_file_is_refused(content, tmp_path):
         graded(path)
 
 
+@pytest.mark.filterwarnings("ignore")  # of headers as Python 2 wrote them
+def test_a_message_of_any_bytes_is_refused_or_read_and_takes_no_more_memory_than_it_has():
+    """One byte changed at every place: an error, or arrays no larger than the message."""
+    body = wire.pack({"dx": np.arange(6.0).reshape(2, 3), "W": np.ones((2, 1), dtype=bool, order="F")})[8:]
+    assert np.array_equal(wire.unpack(body)["dx"], np.arange(6.0).reshape(2, 3))
+    for place in range(len(body)):
+        for byte in b"\x00\xff9(O":
+            changed = body[:place] + bytes([byte]) + body[place + 1:]
+            try:
+                arrays = wire.unpack(changed)
+            except Exception as error:
+                assert not isinstance(error, MemoryError)
+            else:
+                assert sum(array.nbytes for array in arrays.values()) <= len(body)
+
+
 def test_the_instructors_page_lists_every_attack():
     page = (grade.PACKAGE.parent / "tutorials" / "TEACHING.md").read_text(encoding="utf-8")
     names = [attack.name for attack in ATTACKS] + [name for name, _ in BROKEN]
     assert [name for name in names if f"| {name} |" not in page] == [] and len(names) >= 25
+    assert f"All {len(manifest.TASKS)} tasks ({sum(task.minutes for task in manifest.TASKS)} minutes" in page

@@ -1,7 +1,7 @@
 """The tasks, in teaching order. Each is one function or method of the package; its body is what students write.
 
 The package itself carries no mark of this: `source.py` finds the body by name. A
-case of a task calls nothing that another task asks for (cases.py), so that a
+case of a task calls nothing that another task asks for (trials), so that a
 grade never depends on another answer.
 """
 

@@ -5,8 +5,10 @@
 """
 
 import io
+import os
 import secrets
 import shlex
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -34,9 +36,14 @@ def release(out, seed=None):
         raise ValueError(f"{out} exists; a release goes into a new folder")
     if not (ROOT / "setup.cfg").exists() or not (ROOT / "tutorials").is_dir():
         raise ValueError(f"a release is made from the source tree, with setup.cfg and tutorials; {ROOT} has none")
-    for place, data in (student() | instructor(seed or secrets.token_hex(16))).items():
-        files.write(out / place, data if isinstance(data, bytes) else data.encode())
-    (out / "instructor" / "hidden_seed.txt").chmod(0o600)
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}")  # so that OUT is whole or is not there
+    try:
+        for place, data in (student() | instructor(seed or secrets.token_hex(16))).items():
+            files.write(unfinished / place, data if isinstance(data, bytes) else data.encode())
+        (unfinished / "instructor" / "hidden_seed.txt").chmod(0o600)
+        unfinished.rename(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def student():
@@ -45,7 +52,7 @@ def student():
     needed = {"__", *(task.tutorial for task in manifest.TASKS)}  # others may hold what a task asks for
     tutorials = {f"tutorials/{path.name}": path for path in sorted((ROOT / "tutorials").glob("*.py"))
                  if path.name[:2] in needed}
-    copied = {name: ROOT / name for name in KEPT} | {"tests/test_tasks.py": TEMPLATES / "test_tasks.txt"}
+    copied = {name: ROOT / name for name in KEPT} | {"tests/test_tasks.py": TEMPLATES / "public_tests.txt"}
     tree = {f"minishatter/{name}": text for name, text in grade.blank_package().items()}
     tree |= {name: path.read_text(encoding="utf-8") for name, path in (trials | tutorials | copied).items()}
     tree |= {f"tests/public/{number}.npz": public_cases(number) for number in TRIALS}

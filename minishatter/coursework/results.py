@@ -3,7 +3,10 @@
 import json
 import xml.etree.ElementTree as xml
 
-UNPRINTABLE = {code: "?" for code in range(32) if chr(code) not in "\n\t"}
+
+def printable(text):
+    """The text with a question mark for each character that a terminal or an XML file cannot have."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def remarks(grade):
@@ -16,7 +19,7 @@ def gradescope(grade, seconds):
     tests = [{"number": result.task.number, "name": result.task.object, "score": result.score,
               "max_score": float(result.task.points),
               "status": "passed" if result.score == result.task.points else "failed",
-              "output": result.output.translate(UNPRINTABLE), "visibility": "visible"} for result in grade.results]
+              "output": printable(result.output), "visibility": "visible"} for result in grade.results]
     return json.dumps({"execution_time": round(seconds), "visibility": "visible", "stdout_visibility": "hidden",
                        "tests": tests}, indent=1)
 
@@ -31,7 +34,7 @@ def junit(grade, seconds):
             case = xml.SubElement(suite, "testcase", classname=result.task.name, name=name)
             if failure:
                 failures += 1
-                xml.SubElement(case, "failure", message=failure.translate(UNPRINTABLE))
+                xml.SubElement(case, "failure", message=printable(failure))
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(failures))
     xml.indent(suite)
@@ -45,6 +48,6 @@ def table(grade):
         failed = [f"{v.seed}, {v.kind}: {v.failure}" for v in result.verdicts if v.failure] or [result.refused]
         points = f"{result.score:g} / {result.task.points}"
         rows.append(f"{result.task.number:<6}{result.task.object:<28}{points:>12}   "
-                    f"{failed[0].translate(UNPRINTABLE)}".rstrip())
+                    f"{printable(failed[0])}".rstrip())
     total = f"{grade.score:g} / {sum(result.task.points for result in grade.results)}"
     return "\n".join([*rows, f"{'total':<34}{total:>12}", *remarks(grade)])

@@ -172,7 +172,7 @@ class Child:
         except EOFError:
             self._bury()
             return Failure(f"your code ended its process ({_reason(self.process.returncode)})")
-        except (ValueError, SyntaxError, TypeError, UnicodeError, OverflowError) as error:
+        except Exception as error:  # bytes that mean harm fail in many ways
             self._kill()
             return Failure("what came back is no plain array", str(error)[:200])
 

@@ -48,7 +48,7 @@ class Submission:
                       or place.endswith("/" + ending) and place.count("/") == ending.count("/") + 1]
             if places:
                 return min(places, key=lambda place: (place.count("/"), place))
-        links = f"; symbolic links are not followed: {', '.join(self._links)}" if self._links else ""
+        links = f"; symbolic links are not followed: {', '.join(self._links[:3])}" if self._links else ""
         raise Refused(f"{name} is missing: it belongs into the folder minishatter of what you hand in{links}")
 
     def _folder(self):
