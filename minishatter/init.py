@@ -21,8 +21,8 @@ def normal(fan_in, fan_out, std, rng):
 def he(fan_in, fan_out, rng, gain=2.0):
     """N(0, gain / fan_in). With gain 2 a rectifier layer keeps the second moment of its input.
 
-    He et al. 2015; used throughout the paper (section 2). gain = 1 before a linear
-    layer or after a CReLU (which lets everything through), 2 / (1 + slope^2) after a PReLU.
+    He et al. 2015; used throughout the paper (section 2). gain = 1 before a linear layer, 2 / (1 + slope^2) after
+    a PReLU; 2 after a CReLU too, whose fan_in counts both halves of each pair, one of which is active.
     """
     fan_in = arguments.integer("fan_in", fan_in)
     return normal(fan_in, fan_out, np.sqrt(arguments.number("gain", gain, low=0.0) / fan_in), rng)

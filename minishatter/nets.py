@@ -116,9 +116,8 @@ def _first(width, bias_std, rng):
 def _weights_after(activation, init, slope):
     """The draw for the weights behind a rectifier: a function of (fan_in, fan_out, rng).
 
-    The gain makes up for what the rectifier takes away: 2 for a relu, 1 for a crelu
-    (one half of each pair is always active, so fan_in counts each input twice),
-    2 / (1 + slope^2) for a prelu.
+    The gain makes up for what the rectifier takes away: 2 for a relu, also for a crelu (one half of each pair
+    is active, and fan_in counts both), 2 / (1 + slope^2) for a prelu.
     """
     gain = {"relu": 2.0, "crelu": 2.0, "prelu": 2.0 / (1.0 + slope**2)}[activation]
     if init == "looks_linear":

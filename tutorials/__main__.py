@@ -18,8 +18,8 @@ from minishatter import files, report
 
 FOLDER = Path(__file__).resolve().parent
 SCRIPTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
-# With one process per core, more threads in BLAS would only fight for them.
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+# With one process per core, more threads in BLAS and numba would only fight for them.
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
 def title(script):
