@@ -126,6 +126,19 @@ def test_training_is_a_function_of_its_seed():
     assert same(runs[0], runs[1]) and not same(runs[0], runs[2])
 
 
+def test_fitting_is_the_loop_written_out():
+    """Three epochs of two steps by hand: the same batches, and Adam's count runs through all six steps."""
+    (images, labels), adam, count = data(16), train.Adam(0.01), 0
+    net = train.cast(small_net(), np.float64)
+    state = adam.start(net.params)
+    for epoch in range(3):
+        order = rng([5, epoch]).permutation(16)
+        for chosen in (order[:8], order[8:]):
+            count += 1
+            adam.step(net.params, train.loss_gradient(net, images[chosen], labels[chosen])[1], state, 0.01, count)
+    assert same(train.fit(small_net(), images, labels, epochs=3, batch=8, optimiser=adam, seed=5).net, net)
+
+
 def test_accuracy_does_not_depend_on_the_batch():
     net, (images, labels) = small_net(), data(30)
     accuracies = {train.accuracy(net, images, labels, images[:10], batch) for batch in (1, 7, 30)}
