@@ -1,0 +1,276 @@
+"""The numba kernels of the convnets: convolution and batch normalisation over images.
+
+Images have the shape (channels, rows, cols, N), the batch last: a pixel of a channel
+is one contiguous run over the batch. Convolution goes along it by vectors, as many
+numbers at a time as fill two registers of the processor. Eight vectors stay in
+registers, one for each of eight output channels, while a tap of an input channel
+is loaded once for all of them; y is touched only when it is done.
+
+No matrix product alternates with these kernels, so they are parallel. Each number is
+summed by one thread in a fixed order: results do not depend on the number of threads.
+The six loops that define a convolution are their twin, in tests/test_conv.py.
+"""
+
+import numpy as np
+from llvmlite import binding, ir  # comes with numba
+from numba import njit, prange, types
+from numba.extending import lower_builtin, models, register_model, type_callable
+
+# Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
+KERNEL = {"cache": True, "nogil": True, "parallel": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+
+# Vectors. numba has no type for what a register holds, so here is one, and five functions that kernels use on it. Each
+# is written first as Python, which is its definition (and runs without the JIT), then as the instruction it stands for.
+
+VECTOR_BYTES = 128 if binding.get_host_cpu_features().get("avx512f") else 32
+
+
+class Vector(types.Type):
+    """The type of a vector of numbers of the type `dtype`."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        self.size = VECTOR_BYTES // (dtype.bitwidth // 8)
+        super().__init__(f"Vector({dtype}, {self.size})")
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, ir.VectorType(manager.lookup(vector.dtype).get_value_type(), vector.size))
+
+
+def lanes(array):
+    """How many of the array's numbers make a vector."""
+    return VECTOR_BYTES // array.itemsize
+
+
+def load(array, at):
+    """The vector array[at], array[at + 1], ... of a flat array."""
+    return array[at:at + lanes(array)].copy()
+
+
+def store(array, at, vector):
+    """array[at], array[at + 1], ... <- vector."""
+    array[at:at + lanes(array)] = vector
+
+
+def fill(array, number):
+    """A vector of the array's type that holds one number throughout."""
+    return np.full(lanes(array), number, array.dtype)
+
+
+def add_product(total, number, vector):
+    """total + number * vector; `number` is a number or a vector."""
+    return total + number * vector
+
+
+def add_up(vector):
+    """The sum of the vector's numbers."""
+    return vector.sum()
+
+
+type_callable(lanes)(lambda context: lambda array: types.intp)
+type_callable(load)(lambda context: lambda array, at: Vector(array.dtype))
+type_callable(store)(lambda context: lambda array, at, vector: types.none)
+type_callable(fill)(lambda context: lambda array, number: Vector(array.dtype))
+type_callable(add_product)(lambda context: lambda total, number, vector: total)
+type_callable(add_up)(lambda context: lambda vector: vector.dtype)
+
+
+def _address(context, builder, array_type, array, at, vector_type):
+    """A pointer to the vector that starts at array[at]."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), vector_type.as_pointer())
+
+
+@lower_builtin(lanes, types.Array)
+def _lanes(context, builder, sig, args):
+    return context.get_constant(types.intp, Vector(sig.args[0].dtype).size)
+
+
+@lower_builtin(load, types.Array, types.Integer)
+def _load(context, builder, sig, args):
+    address = _address(context, builder, sig.args[0], *args, context.get_value_type(sig.return_type))
+    return builder.load(address, align=sig.args[0].dtype.bitwidth // 8)
+
+
+@lower_builtin(store, types.Array, types.Integer, Vector)
+def _store(context, builder, sig, args):
+    address = _address(context, builder, sig.args[0], *args[:2], args[2].type)
+    builder.store(args[2], address, align=sig.args[0].dtype.bitwidth // 8)
+    return context.get_dummy_value()
+
+
+@lower_builtin(fill, types.Array, types.Number)
+def _fill(context, builder, sig, args):
+    number = context.cast(builder, args[1], sig.args[1], sig.args[0].dtype)
+    vector_type, index = context.get_value_type(sig.return_type), ir.IntType(32)
+    first = builder.insert_element(ir.Constant(vector_type, ir.Undefined), number, index(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(index, vector_type.count), None))
+
+
+@lower_builtin(add_product, Vector, types.Number, Vector)
+def _add_scaled(context, builder, sig, args):
+    number = _fill(context, builder, sig.return_type(types.Array(sig.args[0].dtype, 1, "C"), sig.args[1]), (None, args[1]))
+    return _add_product(context, builder, sig, (args[0], number, args[2]))
+
+
+@lower_builtin(add_product, Vector, Vector, Vector)
+def _add_product(context, builder, sig, args):
+    total, number, vector = args
+    return builder.fadd(total, builder.fmul(number, vector, flags=("contract",)), flags=("contract",))
+
+
+@lower_builtin(add_up, Vector)
+def _add_up(context, builder, sig, args):
+    vector, size, index = args[0], sig.args[0].size, ir.IntType(32)
+    while size > 1:  # fold the upper half onto the lower
+        size //= 2
+        halves = [ir.Constant(ir.VectorType(index, size), [index(k + first) for k in range(size)]) for first in (0, size)]
+        vector = builder.fadd(*(builder.shuffle_vector(vector, vector, half) for half in halves))
+    return builder.extract_element(vector, index(0))
+
+
+# Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, made by `reads`.
+
+
+@njit(cache=True)
+def reads(outputs, inputs, taps, stride, padding, spacing):
+    """Which input row (or col) each output row reads through each tap, (outputs, taps); -1 if it reads a zero.
+
+    Output i reads place i stride + p - padding through tap p. The inputs stand `spacing` apart, with zeros between
+    and outside.
+    """
+    table = np.full((outputs, taps), -1)
+    for i in range(outputs):
+        for p in range(taps):
+            place = i * stride + p - padding
+            if place >= 0 and place % spacing == 0 and place // spacing < inputs:
+                table[i, p] = place // spacing
+    return table
+
+
+@njit(**KERNEL)
+def correlate(x, W, b, y, row_of, col_of):
+    """y[o, i, j, n] <- b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n].
+
+    W comes as (kernel rows, kernel cols, channels, outs) and b as (outs,), the outs filled up with zeros to whole eights.
+    """
+    tap_rows, tap_cols, channels, _ = W.shape
+    outs, rows, cols, N = y.shape
+    for i in prange(rows):
+        flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+        plane, y_plane = x.shape[1] * x.shape[2] * N, rows * cols * N
+        for o in range(0, outs, 8):
+            bias = b[o:o + 8]
+            for j in range(cols):
+                for n in range(0, N, lanes(x)):
+                    y0, y1, y2, y3 = fill(x, bias[0]), fill(x, bias[1]), fill(x, bias[2]), fill(x, bias[3])
+                    y4, y5, y6, y7 = fill(x, bias[4]), fill(x, bias[5]), fill(x, bias[6]), fill(x, bias[7])
+                    for p in range(tap_rows):
+                        for q in range(tap_cols):
+                            r, s = row_of[i, p], col_of[j, q]
+                            if r < 0 or s < 0:
+                                continue
+                            at = (r * x.shape[2] + s) * N + n
+                            for c in range(channels):
+                                run = load(flat_x, at + c * plane)
+                                y0 = add_product(y0, W[p, q, c, o], run)
+                                y1 = add_product(y1, W[p, q, c, o + 1], run)
+                                y2 = add_product(y2, W[p, q, c, o + 2], run)
+                                y3 = add_product(y3, W[p, q, c, o + 3], run)
+                                y4 = add_product(y4, W[p, q, c, o + 4], run)
+                                y5 = add_product(y5, W[p, q, c, o + 5], run)
+                                y6 = add_product(y6, W[p, q, c, o + 6], run)
+                                y7 = add_product(y7, W[p, q, c, o + 7], run)
+                    to = (o * rows * cols + i * cols + j) * N + n
+                    for k, total in enumerate((y0, y1, y2, y3, y4, y5, y6, y7)):
+                        if o + k < outs:
+                            store(flat_y, to + k * y_plane, total)
+
+
+@njit(**KERNEL)
+def correlate_weights(x, dy, dW, db, row_of, col_of):
+    """dW[i, o, c, p, q] <- sum over j, n of dy[o, i, j, n] x[c, row_of[i, p], col_of[j, q], n], db[i, o] <- that of dy.
+
+    Their sums over the rows i are the gradients. Four outs by three channels share a pass, over few enough pixels for
+    what it reads to be still in the cache for the next tap.
+    """
+    rows, outs, channels, tap_rows, tap_cols = dW.shape
+    cols, N = dy.shape[2:]
+    for i in prange(rows):
+        flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
+        plane, dy_plane = x.shape[1] * x.shape[2] * N, rows * cols * N
+        dW[i] = 0
+        for o in range(outs):
+            total = fill(dy, 0.0)
+            for n in range(0, cols * N, lanes(dy)):
+                total = add_product(total, 1.0, load(flat_dy, o * dy_plane + i * cols * N + n))
+            db[i, o] = add_up(total)
+        for left in range(0, cols, 8):
+            for o in range(0, outs, 4):
+                o1, o2, o3 = min(o + 1, outs - 1), min(o + 2, outs - 1), min(o + 3, outs - 1)
+                for c in range(0, channels, 3):
+                    c1, c2 = min(c + 1, channels - 1), min(c + 2, channels - 1)
+                    for p in range(tap_rows):
+                        for q in range(tap_cols):
+                            u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = w0 = w1 = w2 = w3 = fill(x, 0.0)
+                            for j in range(left, min(left + 8, cols)):
+                                r, s = row_of[i, p], col_of[j, q]
+                                if r < 0 or s < 0:
+                                    continue
+                                for n in range(0, N, lanes(x)):
+                                    at, to = (r * x.shape[2] + s) * N + n, (i * cols + j) * N + n
+                                    u, v = load(flat_x, at + c * plane), load(flat_x, at + c1 * plane)
+                                    w = load(flat_x, at + c2 * plane)
+                                    d = load(flat_dy, to + o * dy_plane)
+                                    u0, v0, w0 = add_product(u0, d, u), add_product(v0, d, v), add_product(w0, d, w)
+                                    d = load(flat_dy, to + o1 * dy_plane)
+                                    u1, v1, w1 = add_product(u1, d, u), add_product(v1, d, v), add_product(w1, d, w)
+                                    d = load(flat_dy, to + o2 * dy_plane)
+                                    u2, v2, w2 = add_product(u2, d, u), add_product(v2, d, v), add_product(w2, d, w)
+                                    d = load(flat_dy, to + o3 * dy_plane)
+                                    u3, v3, w3 = add_product(u3, d, u), add_product(v3, d, v), add_product(w3, d, w)
+                            for k, sums in enumerate(((u0, v0, w0), (u1, v1, w1), (u2, v2, w2), (u3, v3, w3))):
+                                for h, total in enumerate(sums):
+                                    if o + k < outs and c + h < channels:
+                                        dW[i, o + k, c + h, p, q] += add_up(total)
+
+
+# Batch normalisation: one channel is one contiguous run over pixels and batch.
+
+
+@njit(**KERNEL)
+def normalise_images(x, y, xhat, std, scale, shift, eps):
+    """BatchNorm for runs x (channels, M): xhat <- (x - mean) / std, y <- scale xhat + shift, std (channels,)."""
+    channels, M = x.shape
+    for c in prange(channels):
+        total = 0.0
+        for m in range(M):
+            total += x[c, m]
+        mean = x.dtype.type(total / M)
+        squares = 0.0
+        for m in range(M):
+            squares += (x[c, m] - mean) ** 2
+        std[c] = (squares / M + eps) ** 0.5
+        inverse = x.dtype.type(1.0 / std[c])
+        for m in range(M):
+            xhat[c, m] = (x[c, m] - mean) * inverse
+            y[c, m] = scale[c] * xhat[c, m] + shift[c]
+
+
+@njit(**KERNEL)
+def normalise_images_back(dy, xhat, std, scale, dx, d_scale, d_shift):
+    """BatchNorm's backward rule: dx = scale / std (dy - mean dy - xhat mean(xhat dy)), d_scale, d_shift the sums."""
+    channels, M = dy.shape
+    for c in prange(channels):
+        total, product = 0.0, 0.0
+        for m in range(M):
+            total += dy[c, m]
+            product += dy[c, m] * xhat[c, m]
+        d_shift[c], d_scale[c] = total, product
+        gain = dy.dtype.type(scale[c] / std[c])
+        mean, slope = dy.dtype.type(total / M), dy.dtype.type(product / M)
+        for m in range(M):
+            dx[c, m] = gain * (dy[c, m] - mean - xhat[c, m] * slope)
