@@ -24,5 +24,5 @@ __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity
            "train", "wide"]
 
 READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory", "wide",
-                 "regions", "conv", "data", "train", "checkpoint", "kernels", "sweep", "plot", "report", "batch",
-                 "files", "download", "arguments")
+                 "regions", "conv", "data", "train", "checkpoint", "kernels", "image_kernels", "sweep", "plot",
+                 "report", "batch", "files", "download", "arguments")

@@ -54,31 +54,30 @@ class Conv2d(Layer):
         return self._map(t, np.zeros_like(self.params["b"]))
 
     def backward(self, dy, cache):
-        W, x, dy = self.params["W"], _whole_vectors(cache.x), _whole_vectors(dy)
-        rows = dy.shape[1]  # a gradient for each, which their sum makes one
-        dW, db = np.empty((rows, *W.shape), W.dtype), np.empty((rows, len(W)), W.dtype)
-        image_kernels.correlate_weights(x, dy, dW, db, *self._reads(x.shape, dy.shape))
+        W, x, dy = self.params["W"], _whole_vectors(cache.x), _whole_vectors(dy.astype(cache.x.dtype, copy=False))
+        dW, db = np.empty_like(W), np.empty_like(self.params["b"])
+        image_kernels.correlate_weights(x, dy, dW, db, *self._reads(x.shape[1:3], dy.shape[1:3]))
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
-        edges = [taps - 1 - self.padding for taps in W.shape[2:]]
-        row_of, col_of = (image_kernels.reads(*sizes, 1, edge, self.stride)
-                          for sizes, edge in zip(zip(x.shape[1:3], dy.shape[1:3], W.shape[2:]), edges))
-        dx = _correlate(dy, turned, np.zeros(len(turned), W.dtype), row_of, col_of)
-        return dx[..., :cache.x.shape[3]], {"W": dW.sum(axis=0), "b": db.sum(axis=0)}
+        spread = (image_kernels.reads(n, m, taps, 1, taps - 1 - self.padding, self.stride)
+                  for n, m, taps in zip(x.shape[1:3], dy.shape[1:3], W.shape[2:]))
+        dx = _correlate(dy, turned, np.zeros(len(turned), W.dtype), *spread)
+        return dx[..., :cache.x.shape[3]], {"W": dW, "b": db}
 
     def _map(self, x, b):
-        """The map of forward and tangent."""
+        """The map of forward and tangent, with the biases b."""
+        if x.dtype not in (np.float32, np.float64):
+            raise ValueError(f"{self} expects x of float32 or float64, got {x.dtype}")
         W, s, pad = self.params["W"], self.stride, self.padding
         size = [(n + 2 * pad - taps) // s + 1 for n, taps in zip(x.shape[1:3], W.shape[2:])]
         if min(size) < 1:
             raise ValueError(f"{self} expects images of at least {W.shape[2:]} pixels with their padding, "
                              f"got {tuple(n + 2 * pad for n in x.shape[1:3])}")
-        tables = self._reads(x.shape, (None, *size))
-        return _correlate(_whole_vectors(x), W, b, *tables)[..., :x.shape[3]]
+        return _correlate(_whole_vectors(x), W, b, *self._reads(x.shape[1:3], size))[..., :x.shape[3]]
 
-    def _reads(self, x_shape, y_shape):
-        """The rows and cols of x that each tap of W reads for each row and col of y."""
-        return [image_kernels.reads(*sizes, self.stride, self.padding, 1)
-                for sizes in zip(y_shape[1:3], x_shape[1:3], self.params["W"].shape[2:])]
+    def _reads(self, x_size, y_size):
+        """Which rows, and which cols, of x the taps of W see from the rows and cols of y."""
+        return [image_kernels.reads(m, n, taps, self.stride, self.padding, 1)
+                for m, n, taps in zip(y_size, x_size, self.params["W"].shape[2:])]
 
     def __repr__(self):
         outs, channels, rows, cols = self.params["W"].shape

@@ -19,10 +19,11 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
 KERNEL = {"cache": True, "nogil": True, "parallel": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 
-# Vectors. numba has no type for what a register holds, so here is one, and five functions that kernels use on it. Each
-# is written first as Python, which is its definition (and runs without the JIT), then as the instruction it stands for.
+# Vectors. numba has no type for what a register holds, so here is one, with the functions that kernels use on it. Each
+# stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits for it.
 
 VECTOR_BYTES = 128 if binding.get_host_cpu_features().get("avx512f") else 32
+INDEX = ir.IntType(32)
 
 
 class Vector(types.Type):
@@ -36,8 +37,16 @@ class Vector(types.Type):
 
 @register_model(Vector)
 class VectorModel(models.PrimitiveModel):
+    """A vector is what LLVM calls one."""
+
     def __init__(self, manager, vector):
         super().__init__(manager, vector, ir.VectorType(manager.lookup(vector.dtype).get_value_type(), vector.size))
+
+
+def instruction(function, result, *kinds):
+    """Teach numba a function of arguments of these kinds: the type of its result, and what the decorated one emits."""
+    type_callable(function)(lambda context: result)
+    return lower_builtin(function, *kinds)
 
 
 def lanes(array):
@@ -45,9 +54,20 @@ def lanes(array):
     return VECTOR_BYTES // array.itemsize
 
 
+@instruction(lanes, lambda array: types.intp, types.Array)
+def _lanes(context, builder, signature, arguments):
+    return context.get_constant(types.intp, Vector(signature.args[0].dtype).size)
+
+
 def load(array, at):
     """The vector array[at], array[at + 1], ... of a flat array."""
     return array[at:at + lanes(array)].copy()
+
+
+@instruction(load, lambda array, at: Vector(array.dtype), types.Array, types.Integer)
+def _load(context, builder, signature, arguments):
+    address, align = _address(context, builder, signature.args[0], *arguments)
+    return builder.load(address, align=align)
 
 
 def store(array, at, vector):
@@ -55,14 +75,42 @@ def store(array, at, vector):
     array[at:at + lanes(array)] = vector
 
 
+@instruction(store, lambda array, at, vector: types.none, types.Array, types.Integer, Vector)
+def _store(context, builder, signature, arguments):
+    address, align = _address(context, builder, signature.args[0], *arguments[:2])
+    builder.store(arguments[2], address, align=align)
+    return context.get_dummy_value()
+
+
+def _address(context, builder, array_type, array, at):
+    """A pointer to the vector that starts at array[at], and the bytes to whose multiples it is aligned."""
+    data = context.make_array(array_type)(context, builder, array).data
+    vector_type = context.get_value_type(Vector(array_type.dtype))
+    return builder.bitcast(builder.gep(data, [at]), vector_type.as_pointer()), array_type.dtype.bitwidth // 8
+
+
 def fill(array, number):
-    """A vector of the array's type that holds one number throughout."""
+    """A vector for the array's numbers, each of them `number`."""
     return np.full(lanes(array), number, array.dtype)
 
 
-def add_product(total, number, vector):
-    """total + number * vector; `number` is a number or a vector."""
-    return total + number * vector
+@instruction(fill, lambda array, number: Vector(array.dtype), types.Array, types.Number)
+def _fill(context, builder, signature, arguments):
+    number = context.cast(builder, arguments[1], signature.args[1], signature.args[0].dtype)
+    vector_type = context.get_value_type(signature.return_type)
+    first = builder.insert_element(ir.Constant(vector_type, ir.Undefined), number, INDEX(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(INDEX, vector_type.count), None))
+
+
+def add_product(total, a, b):
+    """The vector total + a b, number by number."""
+    return total + a * b
+
+
+@instruction(add_product, lambda total, a, b: total, Vector, Vector, Vector)
+def _add_product(context, builder, signature, arguments):
+    total, a, b = arguments
+    return builder.fadd(total, builder.fmul(a, b, flags=("contract",)), flags=("contract",))  # one, rounded once
 
 
 def add_up(vector):
@@ -70,66 +118,15 @@ def add_up(vector):
     return vector.sum()
 
 
-type_callable(lanes)(lambda context: lambda array: types.intp)
-type_callable(load)(lambda context: lambda array, at: Vector(array.dtype))
-type_callable(store)(lambda context: lambda array, at, vector: types.none)
-type_callable(fill)(lambda context: lambda array, number: Vector(array.dtype))
-type_callable(add_product)(lambda context: lambda total, number, vector: total)
-type_callable(add_up)(lambda context: lambda vector: vector.dtype)
-
-
-def _address(context, builder, array_type, array, at, vector_type):
-    """A pointer to the vector that starts at array[at]."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [at]), vector_type.as_pointer())
-
-
-@lower_builtin(lanes, types.Array)
-def _lanes(context, builder, sig, args):
-    return context.get_constant(types.intp, Vector(sig.args[0].dtype).size)
-
-
-@lower_builtin(load, types.Array, types.Integer)
-def _load(context, builder, sig, args):
-    address = _address(context, builder, sig.args[0], *args, context.get_value_type(sig.return_type))
-    return builder.load(address, align=sig.args[0].dtype.bitwidth // 8)
-
-
-@lower_builtin(store, types.Array, types.Integer, Vector)
-def _store(context, builder, sig, args):
-    address = _address(context, builder, sig.args[0], *args[:2], args[2].type)
-    builder.store(args[2], address, align=sig.args[0].dtype.bitwidth // 8)
-    return context.get_dummy_value()
-
-
-@lower_builtin(fill, types.Array, types.Number)
-def _fill(context, builder, sig, args):
-    number = context.cast(builder, args[1], sig.args[1], sig.args[0].dtype)
-    vector_type, index = context.get_value_type(sig.return_type), ir.IntType(32)
-    first = builder.insert_element(ir.Constant(vector_type, ir.Undefined), number, index(0))
-    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(index, vector_type.count), None))
-
-
-@lower_builtin(add_product, Vector, types.Number, Vector)
-def _add_scaled(context, builder, sig, args):
-    number = _fill(context, builder, sig.return_type(types.Array(sig.args[0].dtype, 1, "C"), sig.args[1]), (None, args[1]))
-    return _add_product(context, builder, sig, (args[0], number, args[2]))
-
-
-@lower_builtin(add_product, Vector, Vector, Vector)
-def _add_product(context, builder, sig, args):
-    total, number, vector = args
-    return builder.fadd(total, builder.fmul(number, vector, flags=("contract",)), flags=("contract",))
-
-
-@lower_builtin(add_up, Vector)
-def _add_up(context, builder, sig, args):
-    vector, size, index = args[0], sig.args[0].size, ir.IntType(32)
-    while size > 1:  # fold the upper half onto the lower
+@instruction(add_up, lambda vector: vector.dtype, Vector)
+def _add_up(context, builder, signature, arguments):
+    vector, size = arguments[0], signature.args[0].size
+    while size > 1:  # the upper half onto the lower
         size //= 2
-        halves = [ir.Constant(ir.VectorType(index, size), [index(k + first) for k in range(size)]) for first in (0, size)]
-        vector = builder.fadd(*(builder.shuffle_vector(vector, vector, half) for half in halves))
-    return builder.extract_element(vector, index(0))
+        low, high = ([INDEX(k + first) for k in range(size)] for first in (0, size))
+        low, high = (ir.Constant(ir.VectorType(INDEX, size), half) for half in (low, high))
+        vector = builder.fadd(builder.shuffle_vector(vector, vector, low), builder.shuffle_vector(vector, vector, high))
+    return builder.extract_element(vector, INDEX(0))
 
 
 # Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, made by `reads`.
@@ -176,14 +173,14 @@ def correlate(x, W, b, y, row_of, col_of):
                             at = (r * x.shape[2] + s) * N + n
                             for c in range(channels):
                                 run = load(flat_x, at + c * plane)
-                                y0 = add_product(y0, W[p, q, c, o], run)
-                                y1 = add_product(y1, W[p, q, c, o + 1], run)
-                                y2 = add_product(y2, W[p, q, c, o + 2], run)
-                                y3 = add_product(y3, W[p, q, c, o + 3], run)
-                                y4 = add_product(y4, W[p, q, c, o + 4], run)
-                                y5 = add_product(y5, W[p, q, c, o + 5], run)
-                                y6 = add_product(y6, W[p, q, c, o + 6], run)
-                                y7 = add_product(y7, W[p, q, c, o + 7], run)
+                                y0 = add_product(y0, fill(x, W[p, q, c, o]), run)
+                                y1 = add_product(y1, fill(x, W[p, q, c, o + 1]), run)
+                                y2 = add_product(y2, fill(x, W[p, q, c, o + 2]), run)
+                                y3 = add_product(y3, fill(x, W[p, q, c, o + 3]), run)
+                                y4 = add_product(y4, fill(x, W[p, q, c, o + 4]), run)
+                                y5 = add_product(y5, fill(x, W[p, q, c, o + 5]), run)
+                                y6 = add_product(y6, fill(x, W[p, q, c, o + 6]), run)
+                                y7 = add_product(y7, fill(x, W[p, q, c, o + 7]), run)
                     to = (o * rows * cols + i * cols + j) * N + n
                     for k, total in enumerate((y0, y1, y2, y3, y4, y5, y6, y7)):
                         if o + k < outs:
@@ -192,50 +189,51 @@ def correlate(x, W, b, y, row_of, col_of):
 
 @njit(**KERNEL)
 def correlate_weights(x, dy, dW, db, row_of, col_of):
-    """dW[i, o, c, p, q] <- sum over j, n of dy[o, i, j, n] x[c, row_of[i, p], col_of[j, q], n], db[i, o] <- that of dy.
+    """dW[o, c, p, q] <- sum over i, j, n of dy[o, i, j, n] x[c, row_of[i, p], col_of[j, q], n], db[o] <- that of dy.
 
-    Their sums over the rows i are the gradients. Four outs by three channels share a pass, over few enough pixels for
-    what it reads to be still in the cache for the next tap.
+    Four outs by three channels share a pass, over few enough pixels for what it reads to be still in the cache for the
+    next tap.
     """
-    rows, outs, channels, tap_rows, tap_cols = dW.shape
-    cols, N = dy.shape[2:]
-    for i in prange(rows):
+    outs, channels, tap_rows, tap_cols = dW.shape
+    _, rows, cols, N = dy.shape
+    columns = -(-channels // 3)
+    for task in prange(-(-outs // 4) * columns):
+        o, c = task // columns * 4, task % columns * 3
+        o1, o2, o3 = min(o + 1, outs - 1), min(o + 2, outs - 1), min(o + 3, outs - 1)
+        c1, c2 = min(c + 1, channels - 1), min(c + 2, channels - 1)
         flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
         plane, dy_plane = x.shape[1] * x.shape[2] * N, rows * cols * N
-        dW[i] = 0
-        for o in range(outs):
-            total = fill(dy, 0.0)
-            for n in range(0, cols * N, lanes(dy)):
-                total = add_product(total, 1.0, load(flat_dy, o * dy_plane + i * cols * N + n))
-            db[i, o] = add_up(total)
-        for left in range(0, cols, 8):
-            for o in range(0, outs, 4):
-                o1, o2, o3 = min(o + 1, outs - 1), min(o + 2, outs - 1), min(o + 3, outs - 1)
-                for c in range(0, channels, 3):
-                    c1, c2 = min(c + 1, channels - 1), min(c + 2, channels - 1)
-                    for p in range(tap_rows):
-                        for q in range(tap_cols):
-                            u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = w0 = w1 = w2 = w3 = fill(x, 0.0)
-                            for j in range(left, min(left + 8, cols)):
-                                r, s = row_of[i, p], col_of[j, q]
-                                if r < 0 or s < 0:
-                                    continue
-                                for n in range(0, N, lanes(x)):
-                                    at, to = (r * x.shape[2] + s) * N + n, (i * cols + j) * N + n
-                                    u, v = load(flat_x, at + c * plane), load(flat_x, at + c1 * plane)
-                                    w = load(flat_x, at + c2 * plane)
-                                    d = load(flat_dy, to + o * dy_plane)
-                                    u0, v0, w0 = add_product(u0, d, u), add_product(v0, d, v), add_product(w0, d, w)
-                                    d = load(flat_dy, to + o1 * dy_plane)
-                                    u1, v1, w1 = add_product(u1, d, u), add_product(v1, d, v), add_product(w1, d, w)
-                                    d = load(flat_dy, to + o2 * dy_plane)
-                                    u2, v2, w2 = add_product(u2, d, u), add_product(v2, d, v), add_product(w2, d, w)
-                                    d = load(flat_dy, to + o3 * dy_plane)
-                                    u3, v3, w3 = add_product(u3, d, u), add_product(v3, d, v), add_product(w3, d, w)
-                            for k, sums in enumerate(((u0, v0, w0), (u1, v1, w1), (u2, v2, w2), (u3, v3, w3))):
-                                for h, total in enumerate(sums):
-                                    if o + k < outs and c + h < channels:
-                                        dW[i, o + k, c + h, p, q] += add_up(total)
+        dW[o:o + 4, c:c + 3] = 0
+        for i in range(rows):
+            for left in range(0, cols, 8):
+                for p in range(tap_rows):
+                    for q in range(tap_cols):
+                        u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = w0 = w1 = w2 = w3 = fill(x, 0.0)
+                        for j in range(left, min(left + 8, cols)):
+                            r, s = row_of[i, p], col_of[j, q]
+                            if r < 0 or s < 0:
+                                continue
+                            for n in range(0, N, lanes(x)):
+                                at, to = (r * x.shape[2] + s) * N + n, (i * cols + j) * N + n
+                                u, v = load(flat_x, at + c * plane), load(flat_x, at + c1 * plane)
+                                w = load(flat_x, at + c2 * plane)
+                                d = load(flat_dy, to + o * dy_plane)
+                                u0, v0, w0 = add_product(u0, d, u), add_product(v0, d, v), add_product(w0, d, w)
+                                d = load(flat_dy, to + o1 * dy_plane)
+                                u1, v1, w1 = add_product(u1, d, u), add_product(v1, d, v), add_product(w1, d, w)
+                                d = load(flat_dy, to + o2 * dy_plane)
+                                u2, v2, w2 = add_product(u2, d, u), add_product(v2, d, v), add_product(w2, d, w)
+                                d = load(flat_dy, to + o3 * dy_plane)
+                                u3, v3, w3 = add_product(u3, d, u), add_product(v3, d, v), add_product(w3, d, w)
+                        for k, sums in enumerate(((u0, v0, w0), (u1, v1, w1), (u2, v2, w2), (u3, v3, w3))):
+                            for h, total in enumerate(sums):
+                                if o + k < outs and c + h < channels:
+                                    dW[o + k, c + h, p, q] += add_up(total)
+    for o in prange(outs):
+        run, total = dy[o].reshape(-1), fill(dy, 0.0)
+        for at in range(0, run.size, lanes(dy)):
+            total = add_product(total, fill(dy, 1.0), load(run, at))
+        db[o] = add_up(total)
 
 
 # Batch normalisation: one channel is one contiguous run over pixels and batch.

@@ -30,12 +30,13 @@ ARROWS = {
     "layers": {"arguments", "batch"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
-    "conv": {"arguments", "kernels", "layers"},
+    "conv": {"arguments", "image_kernels", "layers"},
     "checkpoint": {"files"},
     "train": {"arguments", "checkpoint", "compose"},
     "nets": {"arguments", "init", "compose", "conv", "layers"},
     "check": {"arguments"},
     "kernels": set(),
+    "image_kernels": set(),
     "gradients": {"arguments", "kernels", "compose", "layers"},
     "intervals": {"arguments"},
     "stats": {"arguments", "compose", "gradients", "intervals"},
@@ -51,7 +52,7 @@ COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
 DOORS = {"__init__", "__main__", *COURSEWORK}  # they may import anything, and nothing imports them
 
 # What a module may import from elsewhere, beyond NumPy and the standard library.
-OTHERS = {"kernels": {"numba"}, "plot": {"matplotlib"}, "report": {"tqdm"},
+OTHERS = {"kernels": {"numba"}, "image_kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "report": {"tqdm"},
           "coursework.child": {"jail", "trials", "wire"}}  # its neighbours: it runs outside of the package
 
 MODERN_RANDOM = {"Generator", "default_rng", "BitGenerator", "SeedSequence", "PCG64"}
@@ -111,7 +112,7 @@ def test_the_arrows_make_no_circle():
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_other_packages_are_imported_only_where_they_belong(module):
-    """numba in kernels.py, matplotlib in plot.py."""
+    """numba in the two files of kernels, matplotlib in plot.py."""
     assert outside(TREES[module]) <= OTHERS.get(module, set())
 
 
