@@ -56,7 +56,8 @@ class Conv2d(Layer):
     def backward(self, dy, cache):
         W, x, dy = self.params["W"], _whole_vectors(cache.x), _whole_vectors(dy.astype(cache.x.dtype, copy=False))
         dW, db = np.empty_like(W), np.empty_like(self.params["b"])
-        image_kernels.correlate_weights(x, dy, dW, db, *self._reads(x.shape[1:3], dy.shape[1:3]))
+        image_kernels.correlate_weights(x, dy, dW, *self._reads(x.shape[1:3], dy.shape[1:3]))
+        image_kernels.add_images(dy, db)
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
         spread = (image_kernels.reads(n, m, taps, 1, taps - 1 - self.padding, self.stride)
                   for n, m, taps in zip(x.shape[1:3], dy.shape[1:3], W.shape[2:]))

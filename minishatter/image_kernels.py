@@ -188,11 +188,11 @@ def correlate(x, W, b, y, row_of, col_of):
 
 
 @njit(**KERNEL)
-def correlate_weights(x, dy, dW, db, row_of, col_of):
-    """dW[o, c, p, q] <- sum over i, j, n of dy[o, i, j, n] x[c, row_of[i, p], col_of[j, q], n], db[o] <- that of dy.
+def correlate_weights(x, dy, dW, row_of, col_of):
+    """dW[o, c, p, q] <- sum over i, j, n of dy[o, i, j, n] x[c, row_of[i, p], col_of[j, q], n].
 
-    Four outs by three channels share a pass, over few enough pixels for what it reads to be still in the cache for the
-    next tap.
+    Four outs by three channels share a pass: v2 adds up for channel c + 1 and out o + 2. A pass is over few
+    enough pixels for what it reads to be still in the cache for the next tap.
     """
     outs, channels, tap_rows, tap_cols = dW.shape
     _, rows, cols, N = dy.shape
@@ -229,7 +229,12 @@ def correlate_weights(x, dy, dW, db, row_of, col_of):
                             for h, total in enumerate(sums):
                                 if o + k < outs and c + h < channels:
                                     dW[o + k, c + h, p, q] += add_up(total)
-    for o in prange(outs):
+
+
+@njit(**KERNEL)
+def add_images(dy, db):
+    """db[o] <- sum over i, j, n of dy[o, i, j, n]."""
+    for o in prange(len(dy)):
         run, total = dy[o].reshape(-1), fill(dy, 0.0)
         for at in range(0, run.size, lanes(dy)):
             total = add_product(total, fill(dy, 1.0), load(run, at))

@@ -548,6 +548,7 @@ CONV = [
     bad("padding as large as the kernel", conv.Conv2d, np.ones((2, 3, 3, 3)), padding=3),
     bad("padding missing for an even kernel", conv.Conv2d, np.ones((2, 3, 2, 2))),
     bad("x of other channels", conv.Conv2d(np.ones((2, 3, 3, 3))).forward, np.ones((2, 5, 5, 1))),
+    bad("x of bytes", conv.Conv2d(np.ones((2, 3, 3, 3))).forward, np.ones((3, 5, 5, 1), np.uint8)),
     bad("x of other channels", conv.BatchNorm2d(3).forward, np.ones((2, 5, 5, 1))),
     bad("units zero", conv.BatchNorm2d, 0),
     bad("images smaller than the kernel", conv.Conv2d(np.ones((2, 3, 3, 3)), padding=0).forward, np.ones((3, 2, 5, 1))),

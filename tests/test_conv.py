@@ -34,20 +34,22 @@ def six_loops(x, W, b, stride, padding):
     return y
 
 
-# outs, channels, kernel rows, kernel cols, stride, padding, image rows, image cols: the three-tap kernels with whole and
-# overlapping blocks of four, and everything they do not cover
-CONVOLUTIONS = [(4, 3, 3, 3, 1, 1, 7, 5), (7, 2, 3, 3, 1, 1, 5, 7), (5, 3, 3, 3, 2, 1, 7, 6), (2, 3, 3, 3, 1, 1, 4, 5),
-                (5, 2, 5, 5, 3, 2, 11, 8), (3, 2, 1, 1, 1, 0, 3, 5), (4, 1, 1, 1, 2, 0, 5, 3), (5, 2, 2, 3, 1, 1, 4, 5),
-                (4, 2, 3, 2, 2, 0, 6, 7), (1, 1, 3, 3, 1, 0, 3, 3), (6, 1, 3, 3, 5, 2, 9, 11)]
+# outs, channels, kernel rows, kernel cols, stride, padding, image rows, image cols, batch: outs in whole and broken
+# blocks of eight and of four, channels of three, rows longer than eight, a batch of one vector and of several
+CONVOLUTIONS = [(4, 3, 3, 3, 1, 1, 7, 5, 3), (7, 2, 3, 3, 1, 1, 5, 7, 37), (5, 3, 3, 3, 2, 1, 7, 6, 3),
+                (2, 3, 3, 3, 1, 1, 4, 5, 3), (5, 2, 5, 5, 3, 2, 11, 8, 3), (3, 2, 1, 1, 1, 0, 3, 5, 3),
+                (4, 1, 1, 1, 2, 0, 5, 3, 37), (5, 2, 2, 3, 1, 1, 4, 5, 3), (4, 2, 3, 2, 2, 0, 6, 7, 37),
+                (1, 1, 3, 3, 1, 0, 3, 3, 3), (6, 1, 3, 3, 5, 2, 9, 11, 3), (8, 4, 3, 3, 1, 1, 3, 19, 5),
+                (13, 7, 3, 3, 1, 1, 3, 11, 37), (9, 5, 3, 3, 2, 1, 5, 17, 2), (12, 6, 3, 3, 1, 1, 2, 8, 64)]
 convolutions = pytest.mark.parametrize("shape", CONVOLUTIONS, ids=lambda shape: "-".join(map(str, shape)))
 
 
 def example(shape, dtype=np.float64):
-    outs, channels, tap_rows, tap_cols, stride, padding, rows, cols = shape
+    outs, channels, tap_rows, tap_cols, stride, padding, rows, cols, batch = shape
     draws = rng(sum(shape))
     layer = Conv2d(draws.standard_normal((outs, channels, tap_rows, tap_cols)).astype(dtype),
                    draws.standard_normal(outs).astype(dtype), stride, padding)
-    return layer, draws.standard_normal((channels, rows, cols, 3)).astype(dtype)
+    return layer, draws.standard_normal((channels, rows, cols, batch)).astype(dtype)
 
 
 @convolutions
@@ -55,7 +57,7 @@ def test_convolution_is_its_definition(shape):
     layer, x = example(shape)
     y, _ = layer.forward(x)
     np.testing.assert_allclose(y, six_loops(x, layer.params["W"], layer.params["b"], *shape[4:6]),
-                               rtol=1e-12, atol=1e-12)  # some 50 terms of order one
+                               rtol=1e-12, atol=1e-12)  # up to 63 terms of order one
 
 
 @convolutions
