@@ -80,14 +80,25 @@ def test_padding_none_keeps_the_size():
     assert layer.padding == 2 and layer.forward(np.ones((3, 6, 7, 2)))[0].shape == (2, 6, 7, 2)
 
 
-def test_it_takes_arrays_that_are_not_contiguous():
-    layer, x = example(CONVOLUTIONS[0])
+@pytest.mark.parametrize("shape", [CONVOLUTIONS[0], CONVOLUTIONS[-1]], ids=["filled up", "whole vectors"])
+def test_it_takes_arrays_that_are_not_contiguous(shape):
+    layer, x = example(shape)
     y, cache = layer.forward(x)
     other = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, -1, 0)), 0, -1)
     np.testing.assert_array_equal(layer.forward(other)[0], y)
     dy = rng(2).standard_normal(y.shape)
     strange = np.moveaxis(np.ascontiguousarray(np.moveaxis(dy, -1, 0)), 0, -1)
     np.testing.assert_array_equal(layer.backward(strange, cache)[0], layer.backward(dy, cache)[0])
+
+
+def test_results_start_on_a_cache_line():
+    """Vectors are then loaded at full speed by what reads them."""
+    layer, x = example(CONVOLUTIONS[-1], np.float32)
+    y, cache = layer.forward(x)
+    dx, _ = layer.backward(y, cache)
+    z, norm_cache = BatchNorm2d(len(y)).forward(y)
+    dy, _ = BatchNorm2d(len(y)).backward(z, norm_cache)
+    assert [array.ctypes.data % 64 for array in (y, dx, z, dy)] == [0, 0, 0, 0]
 
 
 # The other layers that take images, of prime sizes.
