@@ -69,6 +69,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
         np.testing.assert_array_equal(one, many)
 
 
+@np.errstate(invalid="ignore")  # without the JIT NumPy warns of inf - inf
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_shows_where_it_is_seen_and_nowhere_else(bad):
     layer, x, dy = example()
