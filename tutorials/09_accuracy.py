@@ -126,8 +126,8 @@ def draw(by_cell, what):
         for depth, values in zip(depths, runs):
             axes[0, 0].plot([depth] * len(values), values, "o", color=COLOURS[kind], markersize=4)
         axes[0, 1].plot(list(PAPER[kind]), list(PAPER[kind].values()), "x-", color=COLOURS[kind], label=kind)
-    axes[0, 0].set(title=f"Measured: {what}", ylabel="test accuracy")
-    axes[0, 1].set(title="The paper: 50,000 images, trained to the end, 10 runs")
+    axes[0, 0].set(title=f"Measured: {what}\nAdam at {RATE}, batch {BATCH}, shifts and flips", ylabel="test accuracy")
+    axes[0, 1].set(title="The paper: 50,000 CIFAR-10 images, 10 runs\nAdam, the rate dropped until the loss stopped falling")
     for ax in axes[0]:
         ax.set(xscale="log", xlabel="depth", ylim=(0, 0.9))
         ax.set_xticks(DEPTHS, DEPTHS)
@@ -181,8 +181,8 @@ def main():
     plot.save(fig, report.figure)
     claims(report, by_cell, what)
     missing = len(KINDS) * len(DEPTHS) - len(by_cell)
-    report.write(f"Protocol: {what}, batch {BATCH}, Adam at {RATE}, shifts and flips, resnet beta = {BETA}. "
-                 f"Points not trained yet: {missing} of {len(KINDS) * len(DEPTHS)}.")
+    report.write(f"Protocol: {what}, batch {BATCH}, Adam at {RATE}, shifts and flips, resnet beta = {BETA}."
+                 + (f" Points not trained yet: {missing}." if missing else ""))
 
 
 if __name__ == "__main__":
