@@ -23,13 +23,33 @@ from . import wire
 HERE = Path(__file__).parent
 CHILD_FILES = ("child.py", "jail.py", "wire.py")
 PACKAGES = ("numpy", "numpy.libs")
-# Stands in for numba: the kernels are no task, and a process that compiles nothing starts in half the time.
-NUMBA = """prange = range
+# Stand in for numba: the kernels are no task, and a process that compiles nothing starts in half the time.
+STAND_INS = {"numba/__init__.py": """prange = range
 
 
 def njit(*functions, **options):
     return functions[0] if functions else lambda function: function
-"""
+
+
+class types:
+    Type = object
+    Array = Integer = Number = None
+""", "numba/extending.py": """class models:
+    PrimitiveModel = object
+
+
+def lower_builtin(*kinds):
+    return lambda function: function
+
+
+register_model = type_callable = lower_builtin
+""", "llvmlite.py": """class binding:
+    get_host_cpu_features = dict
+
+
+class ir:
+    IntType = int
+"""}
 LARGEST_REPLY = 64 * 2**20
 START = 60  # seconds in which a child must be ready; it takes one
 # Scrubbed, and one thread: none can be started in the child.
@@ -91,7 +111,9 @@ def _furnish(folder, tree):
         place.mkdir()
     for name in CHILD_FILES:
         shutil.copy(HERE / name, box / name)
-    (box / "numba.py").write_text(NUMBA, encoding="utf-8")
+    (box / "numba").mkdir()
+    for name, text in STAND_INS.items():
+        (box / name).write_text(text, encoding="utf-8")
     shutil.copytree(HERE / "trials", box / "trials", ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in tree.items():
         (box / "minishatter" / name).write_text(text, encoding="utf-8")
