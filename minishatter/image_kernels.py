@@ -2,9 +2,9 @@
 
 Images have the shape (channels, rows, cols, N), the batch last: a pixel of a channel
 is one contiguous run over the batch. Convolution goes along it by vectors, as many
-numbers at a time as fill two registers of the processor. Eight vectors stay in
-registers, one for each of eight output channels, while a tap of an input channel
-is loaded once for all of them; y is touched only when it is done.
+numbers at a time as registers of the processor hold. Eight vectors stay there, one for
+each of eight output channels, while a tap of an input channel is loaded once for all
+of them; y is touched only when it is done.
 
 No matrix product alternates with these kernels, so they are parallel. Each number is
 summed by one thread in a fixed order: results do not depend on the number of threads.
@@ -22,6 +22,7 @@ KERNEL = {"cache": True, "nogil": True, "parallel": True, "fastmath": {"reassoc"
 # Vectors. numba has no type for what a register holds, so here is one, with the functions that kernels use on it. Each
 # stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits for it.
 
+# Two registers of 64 bytes where a processor has 32 of those, else one of 32 bytes, of which it then has 16.
 VECTOR_BYTES = 128 if binding.get_host_cpu_features().get("avx512f") else 32
 INDEX = ir.IntType(32)
 
