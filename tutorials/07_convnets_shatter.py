@@ -31,7 +31,7 @@ try:
     images = data.load_cifar10(batches=("test",))
 except OSError:
     images = data.synthetic_images(2000, np.random.default_rng(SEED))
-what = f"{N} images of {images.name}"
+what = f"{N} {images.name.removesuffix(' images')} images"
 print(what)
 
 # %% [markdown]
