@@ -37,8 +37,9 @@ value measured here with its {LEVEL:.0%} interval, and a verdict by this rule, f
 - **differs**: anything else.
 
 The rule is older than the numbers; not every choice in a row is. The in-kind widths of sections 03 and 11 were chosen
-knowing earlier measurements, and in 05, 07 and 10 what is measured or expected was refined after first runs (df/dn for
-nets without BN; the centred gradients; the fifth cure). A row about several points holds if it holds at each of them.
+knowing earlier measurements, and in 05, 07, 09 and 10 what is measured or expected was refined after first runs (df/dn
+for nets without BN; the centred gradients; the gain by depth; the fifth cure). A row about several points holds if it
+holds at each of them.
 
 *Margin* is how far the verdict is from tipping, relative to the widened interval. Sections 01-06, 11 and 12 came out the
 same, to all digits shown, with two builds of BLAS, but for the two rows of section 12 that are about float32: their

@@ -11,6 +11,7 @@ missing (all of it without the table), `--quick` trains shallow nets on syntheti
 """
 
 # %%
+import csv
 import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -94,8 +95,6 @@ def rows():
 
 def finished():
     """The points whose rows the table holds already, so that nothing is computed."""
-    import csv
-
     with TABLE.open(newline="", encoding="utf-8") as file:
         held = {(row["kind"], int(row["depth"]), int(row["run"])) for row in csv.DictReader(file)}
     return [point for point in POINTS if point[:3] in held]
