@@ -11,18 +11,18 @@ Vocabulary:
 Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
 """
 
-from . import arguments, check, checkpoint, compose, conv, data, files, gradients, init, intervals, layers, nets
-from . import regions, stats, sweep, theory, train, wide
+from . import arguments, check, compose, files, gradients, init, intervals, layers, nets, regions, stats, sweep, theory
+from . import wide
 from .compose import Chain, Sum, active_units, freeze, trace
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
 __version__ = "0.1.0"
 
 __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "PReLU", "ReLU", "Sum",
-           "active_units", "arguments", "check", "checkpoint", "compose", "conv", "data", "files", "freeze",
-           "gradients", "init", "intervals", "layers", "nets", "regions", "stats", "sweep", "theory", "trace",
-           "train", "wide"]
+           "active_units", "arguments", "check", "compose", "files", "freeze", "gradients", "init", "intervals",
+           "layers", "nets", "regions", "stats", "sweep", "theory", "trace", "wide"]
 
 READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory", "wide",
-                 "regions", "conv", "data", "train", "checkpoint", "kernels", "image_kernels", "sweep", "plot",
-                 "report", "batch", "files", "download", "arguments")
+                 "regions", "batch", "images.conv", "images.filters", "images.convnets", "images.data", "images.train",
+                 "images.checkpoint", "kernels", "images.kernels", "sweep", "plot", "report", "files", "images.download",
+                 "arguments")

@@ -28,9 +28,10 @@ def reading_order():
     """One line per file: its name, its number of lines, its first sentence."""
     folder = Path(minishatter.__file__).parent
     for name in minishatter.READING_ORDER:
-        text = (folder / f"{name}.py").read_text(encoding="utf-8")
+        file = f"{name.replace('.', '/')}.py"
+        text = (folder / file).read_text(encoding="utf-8")
         sentence = text.partition('"""')[2].partition("\n")[0].removesuffix('"""')
-        yield f"  {name + '.py':<14}{len(text.splitlines()):>5}  {sentence}"
+        yield f"  {file:<22}{len(text.splitlines()):>5}  {sentence}"
 
 
 def introduction():

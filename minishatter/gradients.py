@@ -33,7 +33,7 @@ def input_gradient(net, x, statistics="held"):
     """df/dx at each point: x (n,) -> (n,), for a net that maps (n, 1) to (n, 1).
 
     net: a layer or Chain, or an iterable of layers that are drawn as they are used
-    (`nets.feedforward.layers(...)`); with "held" the memory needed then does not
+    (`nets.feedforward_layers(...)`); with "held" the memory needed then does not
     grow with the depth. "held" takes the fast path, equal to `readable_gradient` up
     to rounding. Raises ValueError if the gradient overflows.
     """

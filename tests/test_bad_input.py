@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import (arguments, check, checkpoint, compose, conv, data, download, files, gradients, init, intervals,
-                         layers, nets, plot, regions, report, stats, sweep, theory, train, wide)
+from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, regions, report,
+                         stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
+from minishatter.images import checkpoint, conv, convnets, data, download, filters, train
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
 
@@ -178,7 +179,8 @@ BUILDERS = [row for build, options in ((nets.feedforward, {}), (nets.resnet, {})
                         bad("hidden_bias_std NaN", build, 3, 5, **options, hidden_bias_std=NAN, rng=RNG),
                         bad("hidden_bias_std negative in a net of one layer", build, 1, 5, **options,
                             hidden_bias_std=-1.0, rng=RNG),
-                        bad("depth zero, of lazy layers", build.layers, 0, 5, **options, rng=RNG))]
+                        bad("depth zero, of the layers one at a time", getattr(nets, f"{build.__name__}_layers"),
+                            0, 5, **options, rng=RNG))]
 
 NETS = BUILDERS + [
     bad("norm unknown", nets.feedforward, 3, 5, norm="layer", rng=RNG),
@@ -554,19 +556,19 @@ CONV = [
     bad("images smaller than the kernel", conv.Conv2d(np.ones((2, 3, 3, 3)), padding=0).forward, np.ones((3, 2, 5, 1))),
     bad("size zero", conv.AveragePool, 0),
     bad("images smaller than a window", conv.AveragePool(6).forward, np.ones((3, 5, 7, 1))),
-    bad("size even", init.delta_orthogonal, 3, 4, 2, RNG),
-    bad("fan_in odd, so not two halves", init.delta_orthogonal, 3, 4, 3, RNG, True),
-    bad("W not a multiple of the window", init.kernels, ONES, 3),
-    bad("depth not 8 k", nets.convnet, 12, rng=RNG),
-    bad("filters zero", nets.convnet, 14, 0, rng=RNG),
-    bad("activation unknown", nets.convnet, 14, activation="prelu", rng=RNG),
-    bad("norm unknown", nets.convnet, 14, norm="center", rng=RNG),
-    bad("init without its activation", nets.convnet, 14, init="looks_linear", rng=RNG),
-    bad("depth not 8 k", nets.convresnet, 8, rng=RNG),
-    bad("beta NaN", nets.convresnet, 14, beta=NAN, rng=RNG),
-    bad("depth odd with skips", nets.flat_convnet, 3, beta=0.1, rng=RNG),
-    bad("depth zero", nets.flat_convnet, 0, rng=RNG),
-    bad("rng legacy", nets.flat_convnet, 2, rng=LEGACY),
+    bad("size even", filters.delta_orthogonal, 3, 4, 2, RNG),
+    bad("fan_in odd, so not two halves", filters.delta_orthogonal, 3, 4, 3, RNG, True),
+    bad("W not a multiple of the window", filters.as_filters, ONES, 3),
+    bad("depth not 8 k", convnets.convnet, 12, rng=RNG),
+    bad("filters zero", convnets.convnet, 14, 0, rng=RNG),
+    bad("activation unknown", convnets.convnet, 14, activation="prelu", rng=RNG),
+    bad("norm unknown", convnets.convnet, 14, norm="center", rng=RNG),
+    bad("init without its activation", convnets.convnet, 14, init="looks_linear", rng=RNG),
+    bad("depth not 8 k", convnets.convresnet, 8, rng=RNG),
+    bad("beta NaN", convnets.convresnet, 14, beta=NAN, rng=RNG),
+    bad("depth odd with skips", convnets.flat_convnet, 3, beta=0.1, rng=RNG),
+    bad("depth zero", convnets.flat_convnet, 0, rng=RNG),
+    bad("rng legacy", convnets.flat_convnet, 2, rng=LEGACY),
 ]
 
 TRAIN = [
@@ -635,14 +637,14 @@ def test_a_refused_claim_is_not_kept():
 
 # They take no arguments, or any: a label is only printed.
 ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU",
-                 "compose.Container", "compose.Trace", "nets.builder", "regions.Explanation", "conv.Flatten",
+                 "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten",
                  "report.quick", "report.folder", "report.progress"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, conv, init, nets, check, gradients, intervals, stats, regions, theory,
-                   wide, train, checkpoint, sweep, files, report, plot, data, download):
+    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, regions, theory, wide, sweep,
+                   files, report, plot, conv, filters, convnets, train, checkpoint, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -188,7 +188,7 @@ def test_with_batch_statistics_there_are_two(norm):
 
 
 def build(rng):
-    return nets.feedforward.layers(3, WIDTH, norm="batch", rng=rng)
+    return nets.feedforward_layers(3, WIDTH, norm="batch", rng=rng)
 
 
 @pytest.mark.parametrize("seed, sequence", [(5, [5]), ([5, 24, 200], [5, 24, 200])])
@@ -280,7 +280,7 @@ def test_a_wrong_number_of_units_is_an_error(gradient, layer):
 def test_overflow_of_a_deep_net_is_an_error(gradient):
     """Each layer multiplies the square of the gradient by about 1.47, and 1.47^(depth/2) passes 1e308 at 3700."""
     with pytest.raises(ValueError, match="overflowed"):
-        gradient(nets.feedforward.layers(6000, 16, norm="batch", rng=rng()), X)
+        gradient(nets.feedforward_layers(6000, 16, norm="batch", rng=rng()), X)
 
 
 
@@ -314,7 +314,7 @@ from minishatter import nets
 from minishatter.gradients import grid, input_gradient
 input_gradient(nets.feedforward(2, 3, rng=np.random.default_rng(0)), grid(8))  # compiles
 tracemalloc.start()
-input_gradient(nets.feedforward.layers({depth}, 200, rng=np.random.default_rng(0)), grid(8))
+input_gradient(nets.feedforward_layers({depth}, 200, rng=np.random.default_rng(0)), grid(8))
 print(tracemalloc.get_traced_memory()[1])
 """
 

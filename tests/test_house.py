@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import minishatter
+import minishatter.images
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "minishatter"
@@ -26,17 +27,12 @@ ARROWS = {
     "arguments": set(),
     "files": set(),
     "batch": set(),
-    "download": {"arguments"},
     "layers": {"arguments", "batch"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
-    "conv": {"arguments", "image_kernels", "layers"},
-    "checkpoint": {"files"},
-    "train": {"arguments", "checkpoint", "compose"},
-    "nets": {"arguments", "init", "compose", "conv", "layers"},
+    "nets": {"arguments", "init", "compose", "layers"},
     "check": {"arguments"},
     "kernels": set(),
-    "image_kernels": set(),
     "gradients": {"arguments", "kernels", "compose", "layers"},
     "intervals": {"arguments"},
     "stats": {"arguments", "compose", "gradients", "intervals"},
@@ -46,13 +42,20 @@ ARROWS = {
     "wide": {"arguments", "theory"},
     "plot": {"arguments", "files"},
     "report": {"arguments", "files"},
-    "data": {"arguments", "files", "download"},
+    "images.kernels": set(),
+    "images.conv": {"arguments", "images.kernels", "layers"},
+    "images.filters": {"arguments", "init"},
+    "images.convnets": {"arguments", "init", "compose", "layers", "images.conv", "images.filters"},
+    "images.download": {"arguments"},
+    "images.data": {"arguments", "files", "images.download"},
+    "images.checkpoint": {"files"},
+    "images.train": {"arguments", "compose", "images.checkpoint"},
 }
 COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
-DOORS = {"__init__", "__main__", *COURSEWORK}  # they may import anything, and nothing imports them
+DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may import anything, and nothing imports them
 
 # What a module may import from elsewhere, beyond NumPy and the standard library.
-OTHERS = {"kernels": {"numba"}, "image_kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "report": {"tqdm"},
+OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "report": {"tqdm"},
           "coursework.child": {"jail", "trials", "wire"}}  # its neighbours: it runs outside of the package
 
 MODERN_RANDOM = {"Generator", "default_rng", "BitGenerator", "SeedSequence", "PCG64"}
@@ -61,34 +64,39 @@ MODERN_RANDOM = {"Generator", "default_rng", "BitGenerator", "SeedSequence", "PC
 # Imports.
 
 
-def imports(tree):
-    """The dotted names of all that a tree imports, inside functions too; this package's start with a dot."""
+def imports(tree, module="__init__"):
+    """The dotted names of all that a tree imports, inside functions too; `module` is where relative ones start."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            origin = "." * node.level + (node.module or "")
-            yield from (f"{origin}{'' if origin.endswith('.') else '.'}{alias.name}" for alias in node.names)
+            above = ["minishatter", *module.split(".")][:-node.level] if node.level else []
+            origin = [*above, *([node.module] if node.module else [])]
+            yield from (".".join([*origin, alias.name]) for alias in node.names)
 
 
-def inside(tree):
-    """The modules of this package that a tree imports; "__init__" for the package itself."""
-    for name in imports(tree):
-        if name.startswith(".") or name.split(".")[0] == "minishatter":
-            first = name.removeprefix("minishatter").lstrip(".").split(".")[0]
-            yield first if first in SOURCES else "__init__"
+def inside(tree, module="__init__"):
+    """The modules of this package that a tree imports; "__init__" for a package itself."""
+    for name in imports(tree, module):
+        if name.split(".")[0] == "minishatter":
+            place = name.removeprefix("minishatter").lstrip(".")
+            while place and place not in SOURCES and f"{place}.__init__" not in SOURCES:
+                place = place.rpartition(".")[0]  # a name in a module
+            yield place if place in SOURCES else f"{place}.__init__".lstrip(".")
 
 
-def outside(tree):
+def outside(tree, module="__init__"):
     """The packages that a tree imports, other than this one, NumPy and the standard library."""
-    tops = {name.split(".")[0] for name in imports(tree)}
-    return tops - {"", "numpy", "minishatter"} - sys.stdlib_module_names
+    tops = {name.split(".")[0] for name in imports(tree, module)}
+    return tops - {"numpy", "minishatter"} - sys.stdlib_module_names
 
 
 PLANTED_IMPORTS = [("from . import stats", {"stats"}), ("from .stats import Interval", {"stats"}),
                    ("import minishatter.stats", {"stats"}), ("from minishatter import stats as s", {"stats"}),
                    ("from minishatter.stats import Interval", {"stats"}), ("import minishatter", {"__init__"}),
                    ("from . import freeze", {"__init__"}), ("import numpy", set()),
+                   ("from .images.conv import Conv2d", {"images.conv"}),
+                   ("from .images import Conv2d", {"images.__init__"}), ("from .images import conv", {"images.conv"}),
                    ("def f():\n    from . import stats, nets", {"stats", "nets"})]
 
 
@@ -97,13 +105,17 @@ def test_every_form_of_an_import_is_seen(text, modules):
     assert set(inside(ast.parse(text))) == modules
 
 
+def test_an_import_from_the_package_above_is_seen():
+    assert set(inside(ast.parse("from .. import stats\nfrom . import conv"), "images.train")) == {"stats", "images.conv"}
+
+
 def test_every_module_has_its_line_among_the_arrows():
     assert set(ARROWS) == set(SOURCES) - DOORS
 
 
 @pytest.mark.parametrize("module", sorted(set(SOURCES) - DOORS))
 def test_imports_follow_the_arrows(module):
-    assert set(inside(TREES[module])) <= ARROWS.get(module, set())
+    assert set(inside(TREES[module], module)) <= ARROWS.get(module, set())
 
 
 def test_the_arrows_make_no_circle():
@@ -113,13 +125,13 @@ def test_the_arrows_make_no_circle():
 @pytest.mark.parametrize("module", SOURCES)
 def test_other_packages_are_imported_only_where_they_belong(module):
     """numba in the two files of kernels, matplotlib in plot.py."""
-    assert outside(TREES[module]) <= OTHERS.get(module, set())
+    assert outside(TREES[module], module) <= OTHERS.get(module, set())
 
 
 def test_only_download_reaches_the_network():
     network = {"urllib", "http", "socket", "ssl", "ftplib", "smtplib", "asyncio", "xmlrpc"}
     assert [module for module, tree in TREES.items()
-            if network & {name.split(".")[0] for name in imports(tree)}] == ["download"]
+            if network & {name.split(".")[0] for name in imports(tree)}] == ["images.download"]
 
 
 # What is never written. A rule finds the offending nodes; beside it, lines that break it.
@@ -280,16 +292,18 @@ def test_the_reading_order_names_every_module_once():
 
 def test_public_names_exist_and_are_all_there():
     """__all__ is what __init__.py imports: nothing missing, nothing besides."""
-    imported = {name.split(".")[-1] for name in imports(TREES["__init__"])}
-    assert set(minishatter.__all__) == imported and len(minishatter.__all__) == len(imported)
-    assert all(hasattr(minishatter, name) for name in minishatter.__all__)
+    for package, tree in ((minishatter, TREES["__init__"]), (minishatter.images, TREES["images.__init__"])):
+        imported = {name.split(".")[-1] for name in imports(tree)}
+        assert set(package.__all__) == imported and len(package.__all__) == len(imported)
+        assert all(hasattr(package, name) for name in package.__all__)
 
 
 def test_python_m_minishatter_prints_the_reading_order():
     """Each file in order, with its number of lines and its first sentence."""
     done = python("-m", "minishatter")
     assert (done.returncode, done.stderr) == (0, "")
-    rows = re.findall(r"^  (\w+)\.py +(\d+)  (\S.*)$", done.stdout, re.MULTILINE)
+    rows = re.findall(r"^  ([\w/]+)\.py +(\d+)  (\S.*)$", done.stdout, re.MULTILINE)
+    rows = [(name.replace("/", "."), lines, sentence) for name, lines, sentence in rows]
     assert [name for name, _, _ in rows] == list(minishatter.READING_ORDER)
     for name, lines, sentence in rows:
         assert int(lines) == len(SOURCES[name].splitlines())
@@ -302,8 +316,9 @@ def test_python_m_minishatter_version():
     assert (done.returncode, done.stdout, done.stderr) == (0, f"minishatter {minishatter.__version__}\n", "")
 
 
-def test_importing_minishatter_does_not_import_matplotlib():
-    done = python("-c", "import sys, minishatter; sys.exit('matplotlib' in sys.modules)")
+@pytest.mark.parametrize("heavy", ["matplotlib", "minishatter.images"])
+def test_importing_minishatter_does_not_import(heavy):
+    done = python("-c", f"import sys, minishatter; sys.exit({heavy!r} in sys.modules)")
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -32,8 +32,8 @@ def rng():
 
 
 def lazily(build):
-    """The generator of layers behind one of BUILDERS, with the same options."""
-    return partial(build.func.layers, **build.keywords)
+    """The builder that yields the layers of one of BUILDERS one at a time, with the same options."""
+    return partial(getattr(nets, f"{build.func.__name__}_layers"), **build.keywords)
 
 
 def kinds(net):

@@ -39,11 +39,11 @@ def test_the_derivatives_are_those_of_the_kernel(slope):
 
 
 WIDE = {
-    "feedforward": (nets.feedforward, dict(hidden_bias_std=0.5), dict(hidden_bias_std=0.5)),
-    "prelu": (nets.feedforward, dict(activation="prelu", bias_std=0.5), dict(slope=0.25, bias_std=0.5)),
-    "resnet": (nets.resnet, dict(alpha=0.7, beta=0.5, norm=None, hidden_bias_std=1.0),
+    "feedforward": (nets.feedforward_layers, dict(hidden_bias_std=0.5), dict(hidden_bias_std=0.5)),
+    "prelu": (nets.feedforward_layers, dict(activation="prelu", bias_std=0.5), dict(slope=0.25, bias_std=0.5)),
+    "resnet": (nets.resnet_layers, dict(alpha=0.7, beta=0.5, norm=None, hidden_bias_std=1.0),
                dict(skip=0.7, branch=0.35, hidden_bias_std=1.0)),
-    "highway": (nets.highway, dict(gamma2=0.6), dict(skip=0.8, branch=0.6)),
+    "highway": (nets.highway_layers, dict(gamma2=0.6), dict(skip=0.8, branch=0.6)),
 }
 
 
@@ -51,7 +51,7 @@ WIDE = {
 def test_a_wide_net_follows_its_kernel(builder, build, kernel):
     """400 nets of 100 units, 3 layers: R within 4 bootstrap deviations plus 0.05 for the finite width."""
     rng = np.random.default_rng(0)
-    g = gradients.ensemble(lambda rng: builder.layers(3, 100, **build, rng=rng), X, 400, 5)
+    g = gradients.ensemble(lambda rng: builder(3, 100, **build, rng=rng), X, 400, 5)
     draws = [stats.correlation(g[rng.integers(400, size=400)]) for _ in range(100)]
     gap = np.abs(stats.correlation(g) - wide.gradient_correlation(X, 3, **kernel))
     assert (gap < 4 * np.std(draws, axis=0) + 0.05).all()

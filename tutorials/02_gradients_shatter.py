@@ -34,11 +34,11 @@ def one_layer(rng):
 
 
 def feedforward(rng):
-    return nets.feedforward.layers(24, norm="center", rng=rng)
+    return nets.feedforward_layers(24, norm="center", rng=rng)
 
 
 def resnet(rng):
-    return nets.resnet.layers(50, beta=0.1, rng=rng)
+    return nets.resnet_layers(50, beta=0.1, rng=rng)
 
 
 layer_1 = gradients.ensemble(one_layer, x, RUNS, [SEED, 1])

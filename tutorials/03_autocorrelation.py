@@ -47,9 +47,9 @@ NOISE = {"brown": {14: 0.85}, "white": {1: 0.01, 14: 0.01}}
 
 # %%
 BUILDERS = {
-    "feedforward": lambda depth, rng: nets.feedforward.layers(depth, WIDTH, norm="batch", rng=rng),
-    "resnet": lambda depth, rng: nets.resnet.layers(depth, WIDTH, beta=1.0, rng=rng),
-    "resnet 0.1": lambda depth, rng: nets.resnet.layers(depth, WIDTH, beta=0.1, rng=rng),
+    "feedforward": lambda depth, rng: nets.feedforward_layers(depth, WIDTH, norm="batch", rng=rng),
+    "resnet": lambda depth, rng: nets.resnet_layers(depth, WIDTH, beta=1.0, rng=rng),
+    "resnet 0.1": lambda depth, rng: nets.resnet_layers(depth, WIDTH, beta=0.1, rng=rng),
 }
 STATISTICS, ESTIMATORS = ("held", "through"), (True, False)
 

@@ -80,15 +80,15 @@ for name, (_, moments) in STATEMENTS.items():
 
 # %%
 PLAIN = {
-    "plain": lambda L: lambda rng: nets.feedforward.layers(L, WIDTH, rng=rng),
-    "resnet without BN": lambda L: lambda rng: nets.resnet.layers(L, WIDTH, norm=None, rng=rng),
-    "highway": lambda L: lambda rng: nets.highway.layers(L, WIDTH, gamma2=L**-0.5, rng=rng),
+    "plain": lambda L: lambda rng: nets.feedforward_layers(L, WIDTH, rng=rng),
+    "resnet without BN": lambda L: lambda rng: nets.resnet_layers(L, WIDTH, norm=None, rng=rng),
+    "highway": lambda L: lambda rng: nets.highway_layers(L, WIDTH, gamma2=L**-0.5, rng=rng),
 }
 NORMALISED = {  # Theorem 3 counts L - 1 residual layers
-    "centred": lambda L: lambda rng: nets.feedforward.layers(L, WIDTH, norm="center", rng=rng),
-    "with BN": lambda L: lambda rng: nets.feedforward.layers(L, WIDTH, norm="batch", rng=rng),
-    "resnet, beta = 1": lambda L: lambda rng: nets.resnet.layers(L - 1, WIDTH, rng=rng),
-    "resnet, beta = 0.1": lambda L: lambda rng: nets.resnet.layers(L - 1, WIDTH, beta=0.1, rng=rng),
+    "centred": lambda L: lambda rng: nets.feedforward_layers(L, WIDTH, norm="center", rng=rng),
+    "with BN": lambda L: lambda rng: nets.feedforward_layers(L, WIDTH, norm="batch", rng=rng),
+    "resnet, beta = 1": lambda L: lambda rng: nets.resnet_layers(L - 1, WIDTH, rng=rng),
+    "resnet, beta = 0.1": lambda L: lambda rng: nets.resnet_layers(L - 1, WIDTH, beta=0.1, rng=rng),
 }
 pair, batch = np.array([-1.0, 1.0]), gradients.grid(64)
 

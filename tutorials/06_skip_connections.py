@@ -29,15 +29,15 @@ report = Report("06_skip_connections")
 ROOT_HALF = 0.5**0.5
 FAMILIES = {  # name: (builder of depth L, colour, line style)
     "feedforward, centred": (
-        lambda L, rng: nets.feedforward.layers(L, WIDTH, norm="center", rng=rng), "feedforward", "-"),
-    "feedforward, BN": (lambda L, rng: nets.feedforward.layers(L, WIDTH, norm="batch", rng=rng), "feedforward", "--"),
-    "resnet, no BN": (lambda L, rng: nets.resnet.layers(L, WIDTH, norm=None, rng=rng), "resnet", ":"),
+        lambda L, rng: nets.feedforward_layers(L, WIDTH, norm="center", rng=rng), "feedforward", "-"),
+    "feedforward, BN": (lambda L, rng: nets.feedforward_layers(L, WIDTH, norm="batch", rng=rng), "feedforward", "--"),
+    "resnet, no BN": (lambda L, rng: nets.resnet_layers(L, WIDTH, norm=None, rng=rng), "resnet", ":"),
     "resnet, no BN, alpha = 0.71": (
-        lambda L, rng: nets.resnet.layers(L, WIDTH, alpha=ROOT_HALF, norm=None, rng=rng), "resnet", "-."),
-    "resnet, BN, beta = 1": (lambda L, rng: nets.resnet.layers(L - 1, WIDTH, rng=rng), "resnet", "-"),
-    "resnet, BN, beta = 0.1": (lambda L, rng: nets.resnet.layers(L - 1, WIDTH, beta=0.1, rng=rng), "resnet 0.1", "-"),
+        lambda L, rng: nets.resnet_layers(L, WIDTH, alpha=ROOT_HALF, norm=None, rng=rng), "resnet", "-."),
+    "resnet, BN, beta = 1": (lambda L, rng: nets.resnet_layers(L - 1, WIDTH, rng=rng), "resnet", "-"),
+    "resnet, BN, beta = 0.1": (lambda L, rng: nets.resnet_layers(L - 1, WIDTH, beta=0.1, rng=rng), "resnet 0.1", "-"),
     "highway, gamma2 = sqrt(1/L)": (
-        lambda L, rng: nets.highway.layers(L, WIDTH, gamma2=L**-0.5, rng=rng), "highway", "-"),
+        lambda L, rng: nets.highway_layers(L, WIDTH, gamma2=L**-0.5, rng=rng), "highway", "-"),
 }
 
 
@@ -99,7 +99,7 @@ above = np.triu_indices(batch.size, 1)
 
 def typical_correlation(beta):
     def build(L, rng):
-        return nets.resnet.layers(L - 1, WIDTH, beta=beta, rng=rng)
+        return nets.resnet_layers(L - 1, WIDTH, beta=beta, rng=rng)
 
     g = ensemble(build, LONG, batch, 2 * RUNS, f"beta = {beta}")
     return stats.bootstrap_interval(g, lambda g: stats.correlation(g)[above].mean(), rng, LEVEL, resamples=400)

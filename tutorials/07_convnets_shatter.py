@@ -11,9 +11,10 @@ of the paper; its curves could not be read, so its words are checked.
 # %%
 import numpy as np
 
-from minishatter import data, freeze, nets, plot, stats
+from minishatter import freeze, plot, stats
+from minishatter.images import convnets, data
 from minishatter.report import LEVEL, Report, progress, quick
-from minishatter.train import batch_last
+from minishatter.images.train import batch_last
 
 DEPTHS = (2, 4) if quick() else (2, 4, 10, 24, 50)
 MINIBATCHES, N = (5, 16) if quick() else (5, 256)
@@ -46,7 +47,7 @@ def image_gradients(kind, depth, minibatch):
     """D (3072, N): the gradient of the net's output with respect to each image of a minibatch."""
     chosen = np.random.default_rng([SEED, minibatch]).choice(len(images.images), size=N, replace=False)
     x = batch_last((images.images[chosen] - MEAN[:, None, None]) / STD[:, None, None])
-    net = nets.flat_convnet(depth, FILTERS, beta=BETAS[kind], rng=np.random.default_rng([SEED, depth, minibatch]))
+    net = convnets.flat_convnet(depth, FILTERS, beta=BETAS[kind], rng=np.random.default_rng([SEED, depth, minibatch]))
     frozen = freeze(net, x)
     _, cache = frozen.forward(x)
     dx, _ = frozen.backward(np.ones((N, 1)), cache)

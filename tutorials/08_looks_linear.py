@@ -11,7 +11,7 @@ linear at the start, however deep, and stops being so as the halves drift apart.
 import numpy as np
 
 from minishatter import Dense, PReLU, gradients, nets, plot, stats
-from minishatter.conv import Conv2d
+from minishatter.images import Conv2d, convnets
 from minishatter.report import LEVEL, Report, quick
 
 DEPTH, WIDTH = (6, 20) if quick() else (24, 200)
@@ -60,7 +60,7 @@ def orthogonality(layer):
 
 def linearity(depth):
     """Relative error of superposition, relative spread of the gradient over images, worst orthogonality."""
-    net = nets.convnet(depth, activation="crelu", init="looks_linear", rng=rng(depth))
+    net = convnets.convnet(depth, activation="crelu", init="looks_linear", rng=rng(depth))
     a, b = rng(1).standard_normal((2, 3, 32, 32, 4))
     f_a, cache = net.forward(a)
     f_b, _ = net.forward(b)

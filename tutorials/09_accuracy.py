@@ -19,7 +19,8 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from minishatter import data, nets, plot, train
+from minishatter import plot
+from minishatter.images import convnets, data, train
 from minishatter.report import Report, progress, quick
 from minishatter.sweep import sweep
 
@@ -37,11 +38,11 @@ BETA, RATE, BATCH = 0.1, 1e-3, 128
 
 # %%
 KINDS = {
-    "CReLU, LL": lambda depth, rng: nets.convnet(depth, activation="crelu", init="looks_linear", rng=rng),
-    "resnet": lambda depth, rng: nets.convresnet(depth, beta=BETA, rng=rng),
-    "CReLU": lambda depth, rng: nets.convnet(depth, activation="crelu", rng=rng),
-    "ReLU": lambda depth, rng: nets.convnet(depth, rng=rng),
-    "linear": lambda depth, rng: nets.convnet(depth, activation="linear", rng=rng),
+    "CReLU, LL": lambda depth, rng: convnets.convnet(depth, activation="crelu", init="looks_linear", rng=rng),
+    "resnet": lambda depth, rng: convnets.convresnet(depth, beta=BETA, rng=rng),
+    "CReLU": lambda depth, rng: convnets.convnet(depth, activation="crelu", rng=rng),
+    "ReLU": lambda depth, rng: convnets.convnet(depth, rng=rng),
+    "linear": lambda depth, rng: convnets.convnet(depth, activation="linear", rng=rng),
 }
 
 

@@ -42,17 +42,17 @@ def claim_by(statement, source, keys, predicted, intervals, **kwargs):
 # %%
 ROOT_HALF = 0.5**0.5
 KINDS = {  # name: (builder, the kernel's options at depth L, the paper's theorem at depth L, colour)
-    "feedforward": (lambda L, width, rng: nets.feedforward.layers(L, width, rng=rng), lambda L: {},
+    "feedforward": (lambda L, width, rng: nets.feedforward_layers(L, width, rng=rng), lambda L: {},
                     lambda L: theory.feedforward(L).correlation, plot.COLOUR["feedforward"]),
-    "resnet": (lambda L, width, rng: nets.resnet.layers(L, width, alpha=ROOT_HALF, norm=None, rng=rng),
+    "resnet": (lambda L, width, rng: nets.resnet_layers(L, width, alpha=ROOT_HALF, norm=None, rng=rng),
                lambda L: {"skip": 1.0}, lambda L: theory.resnet(L).correlation, plot.COLOUR["resnet"]),
-    "highway": (lambda L, width, rng: nets.highway.layers(L, width, gamma2=L**-0.5, rng=rng),
+    "highway": (lambda L, width, rng: nets.highway_layers(L, width, gamma2=L**-0.5, rng=rng),
                 lambda L: {"skip": (1 - 1 / L)**0.5, "branch": L**-0.5},
                 lambda L: theory.highway(L, L**-0.5).correlation, plot.COLOUR["highway"]),
-    "PReLU 0.25": (lambda L, width, rng: nets.feedforward.layers(L, width, activation="prelu", rng=rng),
+    "PReLU 0.25": (lambda L, width, rng: nets.feedforward_layers(L, width, activation="prelu", rng=rng),
                    lambda L: {"slope": 0.25}, None, "#56B4E9"),
     "looks-linear": (
-        lambda L, width, rng: nets.feedforward.layers(L, width, activation="crelu", init="looks_linear", rng=rng),
+        lambda L, width, rng: nets.feedforward_layers(L, width, activation="crelu", init="looks_linear", rng=rng),
         lambda L: {"slope": 1.0}, lambda L: 1.0, "#000000"),
 }
 
@@ -101,7 +101,7 @@ print(report.claim(f"plain net: slope of log R against log L, kernel, L = {far[0
 
 # %%
 x = gradients.grid(33)
-along = gradients.ensemble(lambda rng: nets.feedforward.layers(FIXED_DEPTH, WIDTH, rng=rng), x, 5 * RUNS, [SEED, 1])
+along = gradients.ensemble(lambda rng: nets.feedforward_layers(FIXED_DEPTH, WIDTH, rng=rng), x, 5 * RUNS, [SEED, 1])
 middle = int(np.flatnonzero(x == 1.0)[0])
 row = bootstrap(along, lambda g: stats.correlation(g)[middle])
 predicted_row = wide.gradient_correlation(x, FIXED_DEPTH)[middle]
@@ -158,7 +158,7 @@ print(report.claim(f"batch of {B} behind {BN_DEPTH} layers with BN: correlation 
 grid = gradients.grid()
 GROWTH_DEPTHS = (6, 10, 14) if quick() else (10, 20, 30, 40)
 squares = np.array([np.mean(gradients.ensemble(
-    lambda rng: nets.feedforward.layers(L, WIDTH, norm="batch", rng=rng), grid, max(RUNS // 4, 10), [SEED, L, WIDTH],
+    lambda rng: nets.feedforward_layers(L, WIDTH, norm="batch", rng=rng), grid, max(RUNS // 4, 10), [SEED, L, WIDTH],
     progress=progress(f"BN, {L} layers"))**2, axis=1) for L in GROWTH_DEPTHS]).T  # (nets, depths)
 
 
@@ -180,7 +180,7 @@ SHAPES = ((10, 50), (20, 100)) if quick() else ((24, 200), (50, 200), (24, 100),
 
 def log_size(L, width):
     def one(seed):
-        net = nets.feedforward.layers(L, width, rng=np.random.default_rng([SEED, L, width, seed]))
+        net = nets.feedforward_layers(L, width, rng=np.random.default_rng([SEED, L, width, seed]))
         return np.log(np.sum(gradients.neuron_gradients(net, pair)[0]**2))
     return np.array([one(seed) for seed in range(2 * RUNS)])
 

@@ -123,7 +123,7 @@ def scaling():
     """Cost against depth, points and runs, weights drawn; the last column is 1 if cost is linear."""
     def cost(depth=24, points=256, runs=4):
         def run():
-            gradients.ensemble(lambda rng: nets.feedforward.layers(depth, WIDTH, norm="batch", rng=rng),
+            gradients.ensemble(lambda rng: nets.feedforward_layers(depth, WIDTH, norm="batch", rng=rng),
                                gradients.grid(points), runs, 0)
         return run
 
@@ -139,9 +139,9 @@ def scaling():
 def figure_2():
     """All of figure 2 with both conventions: 600 gradient curves, weights drawn."""
     x = gradients.grid()
-    builders = (lambda L: lambda rng: nets.feedforward.layers(L, WIDTH, norm="batch", rng=rng),
-                lambda L: lambda rng: nets.resnet.layers(L, WIDTH, beta=1.0, rng=rng),
-                lambda L: lambda rng: nets.resnet.layers(L, WIDTH, beta=0.1, rng=rng))
+    builders = (lambda L: lambda rng: nets.feedforward_layers(L, WIDTH, norm="batch", rng=rng),
+                lambda L: lambda rng: nets.resnet_layers(L, WIDTH, beta=1.0, rng=rng),
+                lambda L: lambda rng: nets.resnet_layers(L, WIDTH, beta=0.1, rng=rng))
     total = sum(seconds(lambda: gradients.ensemble(build(L), x, 20, [0, L, WIDTH], statistics))
                 for build in builders for L in (2, 4, 10, 24, 50) for statistics in ("held", "through"))
     print(f"\nfigure 2, both conventions, 600 curves, weights drawn: {total:.1f} s")

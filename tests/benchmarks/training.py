@@ -26,9 +26,9 @@ def data():
 
 def our_step(depth):
     """A function that makes one step."""
-    from minishatter import nets, train
+    from minishatter.images import convnets, train
 
-    net = train.cast(nets.convnet(depth, norm="batch", rng=np.random.default_rng(0)), np.float32)
+    net = train.cast(convnets.convnet(depth, norm="batch", rng=np.random.default_rng(0)), np.float32)
     (images, labels), optimiser = data(), train.Adam()
     params, counter = net.params, iter(range(1, 10**6))
     state = optimiser.start(params)
@@ -44,10 +44,10 @@ def torch_step(depth, channels_last):
     import torch
     from torch import nn
 
-    from minishatter import nets
+    from minishatter.images import convnets
 
     layers = []
-    for place, (channels, outs, stride) in enumerate(nets._plan(depth, 8, 1.0)):
+    for channels, outs, stride, _ in convnets._plan(depth, 8, 1.0):
         layers += [nn.Conv2d(channels, outs, 3, stride, 1), nn.BatchNorm2d(outs), nn.ReLU(inplace=True)]
     net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * outs, 10))
     images, labels = (torch.from_numpy(array) for array in data())
@@ -64,7 +64,7 @@ def torch_step(depth, channels_last):
 
 def our_layer(channels, size):
     """Functions for the forward and the backward pass of one convolution."""
-    from minishatter.conv import Conv2d
+    from minishatter.images.conv import Conv2d
 
     rng = np.random.default_rng(0)
     layer = Conv2d(rng.standard_normal((channels, channels, 3, 3)).astype(np.float32))

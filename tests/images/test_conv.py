@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from numba import config
 
-from minishatter import init, nets
+from minishatter import init
 from minishatter.check import check_layer
 from minishatter.compose import Chain, Sum, freeze
-from minishatter.conv import AveragePool, BatchNorm2d, Conv2d, Flatten
+from minishatter.images import convnets, filters
+from minishatter.images.conv import AveragePool, BatchNorm2d, Conv2d, Flatten
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Identity, PReLU, ReLU
 
 
@@ -145,7 +146,7 @@ def test_average_pooling_leaves_out_what_does_not_fill_a_window():
 
 @pytest.mark.parametrize("channels, outs", [(3, 7), (7, 3), (5, 5)])
 def test_delta_orthogonal_kernels_are_an_orthogonal_map_at_every_pixel(channels, outs):
-    W = init.delta_orthogonal(channels, outs, 3, rng())
+    W = filters.delta_orthogonal(channels, outs, 3, rng())
     assert np.count_nonzero(W) == W[:, :, 1, 1].size
     small = min(channels, outs)
     gram = W[:, :, 1, 1] @ W[:, :, 1, 1].T if outs == small else W[:, :, 1, 1].T @ W[:, :, 1, 1]
@@ -157,7 +158,7 @@ def test_delta_orthogonal_kernels_are_an_orthogonal_map_at_every_pixel(channels,
 
 def test_dense_weights_as_kernels_keep_every_number():
     W = rng().standard_normal((2 * 9, 5))
-    K = init.kernels(W, 3)
+    K = filters.as_filters(W, 3)
     assert K.shape == (5, 2, 3, 3)
     np.testing.assert_array_equal(K.reshape(5, -1), W.T)
 
@@ -166,12 +167,12 @@ def test_dense_weights_as_kernels_keep_every_number():
 
 LINEAR = dict(activation="crelu", init="looks_linear")
 CONVNETS = {
-    "relu": lambda depth, rng: nets.convnet(depth, 2, rng=rng),
-    "BN": lambda depth, rng: nets.convnet(depth, 2, norm="batch", rng=rng),
-    "crelu": lambda depth, rng: nets.convnet(depth, 2, activation="crelu", rng=rng),
-    "looks-linear": lambda depth, rng: nets.convnet(depth, 2, **LINEAR, rng=rng),
-    "linear": lambda depth, rng: nets.convnet(depth, 2, activation="linear", rng=rng),
-    "resnet": lambda depth, rng: nets.convresnet(depth, 2, beta=0.3, rng=rng),
+    "relu": lambda depth, rng: convnets.convnet(depth, 2, rng=rng),
+    "BN": lambda depth, rng: convnets.convnet(depth, 2, norm="batch", rng=rng),
+    "crelu": lambda depth, rng: convnets.convnet(depth, 2, activation="crelu", rng=rng),
+    "looks-linear": lambda depth, rng: convnets.convnet(depth, 2, **LINEAR, rng=rng),
+    "linear": lambda depth, rng: convnets.convnet(depth, 2, activation="linear", rng=rng),
+    "resnet": lambda depth, rng: convnets.convresnet(depth, 2, beta=0.3, rng=rng),
 }
 
 
@@ -200,7 +201,7 @@ def test_convnets_obey_the_rules(name):
 
 @pytest.mark.parametrize("beta", [None, 0.1])
 def test_flat_convnets_have_their_depth(beta):
-    net = nets.flat_convnet(4, 2, beta=beta, outputs=3, rng=rng())
+    net = convnets.flat_convnet(4, 2, beta=beta, outputs=3, rng=rng())
     assert sum(key.endswith("scale") for key in net.params) == 4  # one normalisation for each rectifier
     assert net.forward(rng(1).standard_normal((3, 32, 32, 2)))[0].shape == (2, 3)
 
@@ -208,7 +209,7 @@ def test_flat_convnets_have_their_depth(beta):
 @pytest.mark.parametrize("depth", [6] if config.DISABLE_JIT else [6, 54, 198])
 def test_a_looks_linear_convnet_is_a_linear_map(depth):
     """Superposition to 1e-10 relative, and one gradient for all inputs."""
-    net = nets.convnet(depth, 4, **LINEAR, rng=rng())
+    net = convnets.convnet(depth, 4, **LINEAR, rng=rng())
     x, z = rng(1).standard_normal((2, 3, 32, 32, 2))
     y, cache = net.forward(x)
     both, _ = net.forward(2 * x - 3 * z)
@@ -218,7 +219,7 @@ def test_a_looks_linear_convnet_is_a_linear_map(depth):
 
 
 def test_crelu_nets_have_about_as_many_parameters():
-    relu, crelu = (sum(p.size for p in nets.convnet(30, activation=name, rng=rng()).params.values())
+    relu, crelu = (sum(p.size for p in convnets.convnet(30, activation=name, rng=rng()).params.values())
                    for name in ("relu", "crelu"))
     assert abs(crelu / relu - 1) < 0.05
 

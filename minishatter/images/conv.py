@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import arguments, image_kernels
-from .layers import BatchNorm, BatchNormCache, Layer
+from .. import arguments
+from ..layers import BatchNorm, BatchNormCache, Layer
+from . import kernels
 
 
 class ConvCache(NamedTuple):
@@ -56,10 +57,10 @@ class Conv2d(Layer):
     def backward(self, dy, cache):
         W, x, dy = self.params["W"], _whole_vectors(cache.x), _whole_vectors(dy.astype(cache.x.dtype, copy=False))
         dW, db = np.empty_like(W), np.empty_like(self.params["b"])
-        image_kernels.correlate_weights(x, dy, dW, *self._reads(x.shape[1:3], dy.shape[1:3]))
-        image_kernels.add_images(dy, db)
+        kernels.correlate_weights(x, dy, dW, *self._reads(x.shape[1:3], dy.shape[1:3]))
+        kernels.add_images(dy, db)
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
-        spread = (image_kernels.reads(n, m, taps, 1, taps - 1 - self.padding, self.stride)
+        spread = (kernels.reads(n, m, taps, 1, taps - 1 - self.padding, self.stride)
                   for n, m, taps in zip(x.shape[1:3], dy.shape[1:3], W.shape[2:]))
         dx = _correlate(dy, turned, np.zeros(len(turned), W.dtype), *spread)
         return dx[..., :cache.x.shape[3]], {"W": dW, "b": db}
@@ -77,7 +78,7 @@ class Conv2d(Layer):
 
     def _reads(self, x_size, y_size):
         """Which rows, and which cols, of x the taps of W see from the rows and cols of y."""
-        return [image_kernels.reads(m, n, taps, self.stride, self.padding, 1)
+        return [kernels.reads(m, n, taps, self.stride, self.padding, 1)
                 for m, n, taps in zip(y_size, x_size, self.params["W"].shape[2:])]
 
     def __repr__(self):
@@ -87,18 +88,18 @@ class Conv2d(Layer):
 
 def _whole_vectors(x):
     """x, contiguous, its batch filled up with zeros to whole vectors."""
-    missing = -x.shape[3] % image_kernels.lanes(x)
+    missing = -x.shape[3] % kernels.lanes(x)
     return np.pad(x, [(0, 0)] * 3 + [(0, missing)]) if missing else np.ascontiguousarray(x)
 
 
 def _correlate(x, W, b, row_of, col_of):
-    """image_kernels.correlate to a new array, with the kernels as it wants them."""
+    """kernels.correlate to a new array, with the kernels as it wants them."""
     outs, channels, *taps = W.shape
     eights = -(-outs // 8) * 8
     kernels_last, biases = np.zeros((*taps, channels, eights), W.dtype), np.zeros(eights, W.dtype)
     kernels_last[..., :outs], biases[:outs] = W.transpose(2, 3, 1, 0), b
     y = _empty((outs, len(row_of), len(col_of), x.shape[3]), x.dtype)
-    image_kernels.correlate(x, kernels_last, biases, y, row_of, col_of)
+    kernels.correlate(x, kernels_last, biases, y, row_of, col_of)
     return y
 
 
@@ -122,7 +123,7 @@ class BatchNorm2d(BatchNorm):
         x = np.ascontiguousarray(x)
         y, xhat, std = _empty(x.shape, x.dtype), _empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
         runs = [array.reshape(len(x), -1) for array in (x, y, xhat)]
-        image_kernels.normalise_images(*runs, std, self.params["scale"], self.params["shift"], self.eps)
+        kernels.normalise_images(*runs, std, self.params["scale"], self.params["shift"], self.eps)
         if not np.isfinite(std).all() or not std.all():
             raise ValueError(f"{self}: the variance of a channel overflowed, or is 0 with eps = 0")
         return y, BatchNormCache(xhat, std)
@@ -131,7 +132,7 @@ class BatchNorm2d(BatchNorm):
         xhat, std = cache
         dx, d_scale, d_shift = _empty(xhat.shape, xhat.dtype), np.empty_like(std), np.empty_like(std)
         runs = [array.reshape(len(dx), -1) for array in (np.ascontiguousarray(dy), xhat)]
-        image_kernels.normalise_images_back(*runs, std, self.params["scale"], dx.reshape(len(dx), -1), d_scale, d_shift)
+        kernels.normalise_images_back(*runs, std, self.params["scale"], dx.reshape(len(dx), -1), d_scale, d_shift)
         return dx, {"scale": d_scale, "shift": d_shift}
 
 

@@ -9,7 +9,7 @@ import os
 import numpy as np
 import pytest
 
-from minishatter import download
+from minishatter.images import download
 from tests import loopback
 
 CONTENT = np.random.default_rng(0).bytes(100_003)

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import arguments, download, files
+from .. import arguments, files
+from . import download
 
 
 class Dataset(NamedTuple):
@@ -57,7 +58,7 @@ SHA256 = {"data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a6787
 
 ARCHIVE = Archive("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", 170_052_171,
                   "c32a1d4ab5d03f1284b67883e8d87530")
-BY_HAND = (f"call minishatter.data.fetch_cifar10, or download {ARCHIVE.url} (linked from "
+BY_HAND = (f"call minishatter.images.data.fetch_cifar10, or download {ARCHIVE.url} (linked from "
            "https://www.cs.toronto.edu/~kriz/cifar.html) by other means and unpack it")
 
 

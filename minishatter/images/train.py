@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import arguments, checkpoint as checkpoints
-from .compose import Chain, Sum, freeze
+from .. import arguments
+from ..compose import Chain, Sum, freeze
+from . import checkpoint as checkpoints
 
 
 def softmax_cross_entropy(logits, labels):

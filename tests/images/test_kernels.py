@@ -7,8 +7,8 @@ import numba
 import numpy as np
 import pytest
 
-from minishatter.conv import Conv2d
-from minishatter.image_kernels import add_product, add_up, fill, lanes, load, reads, store
+from minishatter.images.conv import Conv2d
+from minishatter.images.kernels import add_product, add_up, fill, lanes, load, reads, store
 
 
 @numba.njit

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import arguments
+from .. import arguments
 
 TRIES, PAUSE = 4, 2.0  # attempts, and seconds before the second one; the pause doubles each time
 TIMEOUT = 60.0         # seconds without a byte

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minishatter import checkpoint, nets, train
-from minishatter.checkpoint import CheckpointError
+from minishatter.images import checkpoint, convnets, train
+from minishatter.images.checkpoint import CheckpointError
 from minishatter.compose import Chain
-from minishatter.conv import BatchNorm2d, Conv2d, Flatten
+from minishatter.images.conv import BatchNorm2d, Conv2d, Flatten
 from minishatter.layers import Dense, ReLU
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -159,7 +159,7 @@ def test_loss_gradient_is_the_slope_of_the_loss():
 
 
 def test_cast_makes_a_copy_in_the_precision():
-    net = nets.convresnet(14, 2, rng=rng())
+    net = convnets.convresnet(14, 2, rng=rng())
     single = train.cast(net, np.float32)
     assert {p.dtype for p in single.params.values()} == {np.dtype(np.float32)}
     assert {p.dtype for p in net.params.values()} == {np.dtype(np.float64)}
@@ -251,8 +251,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 
 CHILD = """
 import sys, time
-from tests.test_train import SETTINGS, data, small_net
-from minishatter import train
+from tests.images.test_train import SETTINGS, data, small_net
+from minishatter.images import train
 
 def say(epochs):
     for epoch in epochs:

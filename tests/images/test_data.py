@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minishatter import data, files
+from minishatter import files
+from minishatter.images import data
 from tests.loopback import Server, answer
 
 FEW = 5

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import files
+from .. import files
 
 VERSION = 1
 META = "meta"

@@ -1,0 +1,12 @@
+"""The image wing: convolution, the paper's convnets, CIFAR-10, and training.
+
+A batch of images has the shape (channels, rows, cols, N). `import minishatter` does not
+import this package: it compiles kernels that only images need.
+"""
+
+from . import checkpoint, conv, convnets, data, download, filters, train
+from .conv import AveragePool, BatchNorm2d, Conv2d, Flatten
+from .convnets import convnet, convresnet, flat_convnet
+
+__all__ = ["AveragePool", "BatchNorm2d", "Conv2d", "Flatten", "checkpoint", "conv", "convnet", "convnets",
+           "convresnet", "data", "download", "filters", "flat_convnet", "train"]

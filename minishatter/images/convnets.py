@@ -1,0 +1,128 @@
+"""The convnets of the paper, for images (3, 32, 32, N). All filters are 3 x 3.
+
+    convnet         thin nets without skips, of the accuracy figure
+    convresnet      the same with a skip over every two convolutions
+    flat_convnet    nets of one width without reductions, of the convnet figure
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import arguments
+from ..compose import Chain, Sum
+from ..init import he, looks_linear
+from ..layers import CReLU, Dense, Identity, Layer, ReLU
+from .conv import BatchNorm2d, Conv2d, Flatten
+from .filters import as_filters, delta_orthogonal
+
+IMAGE = (3, 32, 32)
+ACTIVATIONS = {"relu": ReLU, "crelu": CReLU, "linear": Identity}
+
+
+def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str | None = None, init: str = "he",
+            classes: int = 10, rng: np.random.Generator) -> Chain:
+    """The thin nets of the accuracy figure, depth 8k + 6: stem, four times (2k convolutions, a reduction), Dense.
+
+    A stage has filters, 2, 4, 8 times filters; its reduction has stride 2. activation: "relu", "crelu" (with
+    filter numbers divided by sqrt 2, for as many parameters) or "linear". norm: None or "batch". init: "he" or
+    "looks_linear" (crelu only): delta-orthogonal, mirrored filters. Accuracy figure and its section.
+    """
+    arguments.one_of("activation", activation, ACTIVATIONS)
+    arguments.one_of("norm", norm, (None, "batch"))
+    arguments.one_of("init", init, ("he", "looks_linear"))
+    if init == "looks_linear" and activation != "crelu":
+        raise ValueError(f'init="looks_linear" needs activation="crelu", got {activation!r}')
+    halves = 2 if activation == "crelu" else 1  # of which a channel is one
+    gain = 1.0 if activation == "linear" else 2.0
+    layers: list[Layer] = []
+    for place, conv in enumerate(_plan(depth, filters, 0.5**0.5 if activation == "crelu" else 1.0)):
+        channels = conv.channels if place == 0 else halves * conv.channels
+        if init == "looks_linear":
+            W = delta_orthogonal(channels, conv.outs, 3, rng, mirrored=place > 0)
+        else:
+            W = _he(channels, conv.outs, rng, 1.0 if place == 0 else gain)
+        layers.append(Conv2d(W, stride=conv.stride))
+        if norm == "batch":
+            layers.append(BatchNorm2d(conv.outs))
+        if activation != "linear":
+            layers.append(ACTIVATIONS[activation]())
+    features = halves * conv.outs * 4  # 2 x 2 pixels are left
+    W = looks_linear(features, classes, rng) if init == "looks_linear" else he(features, classes, rng, gain)
+    return Chain(*layers, Flatten(), Dense(W))
+
+
+def convresnet(depth: int, filters: int = 8, *, beta: float = 1.0, classes: int = 10,
+               rng: np.random.Generator) -> Chain:
+    """The resnet of the accuracy figure: as `convnet`, with a skip over every two convolutions of a stage.
+
+    x <- x + beta conv(relu(BN(conv(relu(BN(x)))))); the reductions are conv(relu(BN(x))) without a skip, and BN and a
+    rectifier stand before the Dense layer.
+    """
+    beta = arguments.number("beta", beta)
+    stem, *plan = _plan(depth, filters, 1.0)
+    layers: list[Layer] = [Conv2d(_he(stem.channels, stem.outs, rng, 1.0))]
+    for conv in plan:
+        if conv.stride == 2:
+            layers += [BatchNorm2d(conv.channels), ReLU(), Conv2d(_he(conv.channels, conv.outs, rng, 2.0), stride=2)]
+        elif conv.place % 2 == 0:  # the first of a pair, and the skip over both
+            layers.append(_skip(conv.outs, beta, rng))
+    outs = plan[-1].outs
+    return Chain(*layers, BatchNorm2d(outs), ReLU(), Flatten(), Dense(he(4 * outs, classes, rng)))
+
+
+def flat_convnet(depth: int, filters: int = 8, *, beta: float | None = None, outputs: int = 1,
+                 rng: np.random.Generator) -> Chain:
+    """The nets of the convnet figure: `depth` convolutions of one width with BN and rectifiers, without reductions.
+
+    beta None: feedforward, depth times (conv, BN, relu). A number: a stem, then depth / 2 skips over two
+    convolutions each, as in `convresnet`; depth must be even. A Dense layer reads the image into `outputs` numbers.
+    """
+    depth, filters = arguments.integer("depth", depth), arguments.integer("filters", filters)
+    channels, rows, cols = IMAGE
+    if beta is None:
+        layers: list[Layer] = []
+        for place in range(depth):
+            W = _he(filters if place else channels, filters, rng, 2.0 if place else 1.0)
+            layers += [Conv2d(W), BatchNorm2d(filters), ReLU()]
+    else:
+        if depth % 2:
+            raise ValueError(f"depth must be even for a skip over every two convolutions, got {depth}")
+        beta = arguments.number("beta", beta)
+        layers = [Conv2d(_he(channels, filters, rng, 1.0))]
+        layers += [_skip(filters, beta, rng) for _ in range(depth // 2)]
+    read_out = he(filters * rows * cols, outputs, rng, 2.0 if beta is None else 1.0)
+    return Chain(*layers, Flatten(), Dense(read_out))
+
+
+class _Convolution(NamedTuple):
+    """One convolution of a thin net."""
+
+    channels: int
+    outs: int
+    stride: int
+    place: int  # in its stage
+
+
+def _plan(depth: int, filters: int, scale: float) -> list[_Convolution]:
+    """The convolutions of a net of depth 8k + 6, in order; filter numbers times `scale`."""
+    depth, filters = arguments.integer("depth", depth), arguments.integer("filters", filters)
+    if depth < 6 or depth % 8 != 6:
+        raise ValueError(f"depth must be 8 k + 6 (6, 14, 22, 30, ...), got {depth}")
+    widths = [max(1, round(filters * 2**stage * scale)) for stage in range(4)]
+    plan, pairs = [_Convolution(IMAGE[0], widths[0], 1, 0)], depth // 8
+    for width, after in zip(widths, [*widths[1:], widths[-1]]):
+        plan += [_Convolution(width, width, 1, place) for place in range(2 * pairs)]
+        plan.append(_Convolution(width, after, 2, 2 * pairs))
+    return plan
+
+
+def _he(channels, outs, rng, gain):
+    return as_filters(he(9 * channels, outs, rng, gain), 3)
+
+
+def _skip(width, beta, rng):
+    """x + beta conv(relu(BN(conv(relu(BN(x))))))."""
+    branch = [layer for _ in range(2)
+              for layer in (BatchNorm2d(width), ReLU(), Conv2d(_he(width, width, rng, 2.0)))]
+    return Sum(Identity(), Chain(*branch), weights=(1.0, beta))
