@@ -553,6 +553,8 @@ CONV = [
     bad("x of bytes", conv.Conv2d(np.ones((2, 3, 3, 3))).forward, np.ones((3, 5, 5, 1), np.uint8)),
     bad("x of other channels", conv.BatchNorm2d(3).forward, np.ones((2, 5, 5, 1))),
     bad("units zero", conv.BatchNorm2d, 0),
+    bad("layer a class", conv.PerPixel, ReLU),
+    bad("images a batch of units", conv.PerPixel(CReLU()).forward, ONES),
     bad("images smaller than the kernel", conv.Conv2d(np.ones((2, 3, 3, 3)), padding=0).forward, np.ones((3, 2, 5, 1))),
     bad("size zero", conv.AveragePool, 0),
     bad("images smaller than a window", conv.AveragePool(6).forward, np.ones((3, 5, 7, 1))),

@@ -30,7 +30,7 @@ def test_the_cache_of_a_container_is_the_list_of_its_childrens(rng):
     net = Chain(dense(5, 3, rng), Sum(Identity(), ReLU()))
     x = rng.standard_normal((7, 5))
     _, cache = net.forward(x)
-    assert [type(part).__name__ for part in cache] == ["DenseCache", "list"]
+    assert [type(part).__name__ for part in cache] == ["InputCache", "list"]
     assert cache[0].x is x and cache[1][0] is None and cache[1][1].active.shape == (7, 3)
 
 

@@ -127,7 +127,7 @@ def test_a_layer_alone_is_a_net(gradient):
 @pytest.mark.parametrize("statistics", ["held", "through"])
 def test_layers_drawn_as_they_are_used_make_the_same_net(gradient, statistics):
     setting = {"norm": "batch", "width": WIDTH}
-    net, layers = (make(4, rng=rng(), **setting) for make in (nets.feedforward, nets.feedforward.layers))
+    net, layers = (make(4, rng=rng(), **setting) for make in (nets.feedforward, nets.feedforward_layers))
     np.testing.assert_array_equal(gradient(layers, X, statistics), gradient(net, X, statistics))
 
 

@@ -26,8 +26,7 @@ TREES = {module: ast.parse(text) for module, text in SOURCES.items()}
 ARROWS = {
     "arguments": set(),
     "files": set(),
-    "batch": set(),
-    "layers": {"arguments", "batch"},
+    "layers": {"arguments"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
     "nets": {"arguments", "init", "compose", "layers"},

@@ -5,8 +5,8 @@ import this package: it compiles kernels that only images need.
 """
 
 from . import checkpoint, conv, convnets, data, download, filters, train
-from .conv import AveragePool, BatchNorm2d, Conv2d, Flatten
+from .conv import AveragePool, BatchNorm2d, Conv2d, Flatten, PerPixel
 from .convnets import convnet, convresnet, flat_convnet
 
-__all__ = ["AveragePool", "BatchNorm2d", "Conv2d", "Flatten", "checkpoint", "conv", "convnet", "convnets",
+__all__ = ["AveragePool", "BatchNorm2d", "Conv2d", "Flatten", "PerPixel", "checkpoint", "conv", "convnet", "convnets",
            "convresnet", "data", "download", "filters", "flat_convnet", "train"]

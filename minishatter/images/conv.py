@@ -2,17 +2,16 @@
 
 A batch of images has the shape (channels, rows, cols, N), the batch last. A pixel of a
 channel is then one contiguous run over the batch, and every inner loop of the
-kernels runs over it. The layers of layers.py that act on each number alone
-(ReLU, PReLU, Identity) or on each unit (CReLU, Affine, BatchNorm) take images as
-they are, with a channel in the place of a unit.
+kernels runs over it. Layers that act on each number alone (ReLU, PReLU, Identity) take
+images as they are; `PerPixel` makes any other layer of units one of images.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import arguments
-from ..layers import BatchNorm, BatchNormCache, Layer
+from ..layers import BatchNorm, BatchNormCache, Grads, Layer
 from . import kernels
 
 
@@ -111,29 +110,89 @@ def _empty(shape, dtype):
     return room[start:start + size].view(dtype).reshape(shape)
 
 
-class BatchNorm2d(BatchNorm):
-    """BatchNorm over images, by kernels: the statistics of a channel are over all its pixels and the batch.
+def _rows(x: np.ndarray) -> np.ndarray:
+    """Images (channels, rows, cols, N) as a batch of units (rows * cols * N, channels): a pixel is a row. A view."""
+    return x.reshape(len(x), -1).T
 
-    The rules are those of BatchNorm, which stays their definition; only forward and backward are fused.
+
+def _images(batch: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """A batch of units (rows * cols * N, units) as images (units, rows, cols, N), with the rows, cols, N of `like`."""
+    return batch.T.reshape(-1, *like.shape[1:])
+
+
+class PerPixel(Layer):
+    """A layer of units at every pixel of images: a pixel is a row of its batch, a channel is a unit.
+
+    So CReLU, Center, BatchNorm and Affine serve images with the rules of layers.py; batch statistics of a channel are
+    over all its pixels and the batch. (ReLU, PReLU and Identity ask for no shape and need no wrapper.)
     """
 
-    def forward(self, x):
-        if x.ndim != 4 or x.shape[0] != self.params["scale"].size:
-            raise ValueError(f"{self} expects x of shape ({self.params['scale'].size}, rows, cols, N), got {x.shape}")
+    def __init__(self, layer: Layer):
+        self.layer = arguments.layer("layer", layer)
+
+    @property
+    def params(self) -> Grads:
+        """The layer's own."""
+        return self.layer.params
+
+    @params.setter
+    def params(self, params: Grads) -> None:
+        """Replace them, as `train.cast` does."""
+        self.layer.params = params
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        _check_images(self, x)
+        y, cache = self.layer.forward(_rows(x))
+        return _images(y, x), cache
+
+    def tangent(self, t: np.ndarray, cache: Any) -> np.ndarray:
+        return _images(self.layer.tangent(_rows(t), cache), t)
+
+    def backward(self, dy: np.ndarray, cache: Any) -> tuple[np.ndarray, Grads]:
+        dx, grads = self.layer.backward(_rows(dy), cache)
+        return _images(dx, dy), grads
+
+    def freeze(self, x: np.ndarray) -> Layer:
+        return PerPixel(self.layer.freeze(_rows(x)))
+
+    def __repr__(self) -> str:
+        return f"PerPixel({self.layer!r})"
+
+
+def _check_images(layer, x):
+    if x.ndim != 4:
+        raise ValueError(f"{layer} expects images (channels, rows, cols, N), got shape {x.shape}")
+
+
+class BatchNorm2d(PerPixel):
+    """PerPixel(BatchNorm), by kernels: the rules of BatchNorm stay its definition, forward and backward are fused."""
+
+    layer: BatchNorm
+
+    def __init__(self, channels: int, eps: float = 1e-5):
+        super().__init__(BatchNorm(channels, eps))
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, BatchNormCache]:
+        scale, shift = self.params["scale"], self.params["shift"]
+        if x.ndim != 4 or len(x) != scale.size:
+            raise ValueError(f"{self} expects x of shape ({scale.size}, rows, cols, N), got {x.shape}")
         x = np.ascontiguousarray(x)
         y, xhat, std = _empty(x.shape, x.dtype), _empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
         runs = [array.reshape(len(x), -1) for array in (x, y, xhat)]
-        kernels.normalise_images(*runs, std, self.params["scale"], self.params["shift"], self.eps)
+        kernels.normalise_images(*runs, std, scale, shift, self.layer.eps)
         if not np.isfinite(std).all() or not std.all():
             raise ValueError(f"{self}: the variance of a channel overflowed, or is 0 with eps = 0")
-        return y, BatchNormCache(xhat, std)
+        return y, BatchNormCache(_rows(xhat), std)
 
-    def backward(self, dy, cache):
+    def backward(self, dy: np.ndarray, cache: BatchNormCache) -> tuple[np.ndarray, Grads]:
         xhat, std = cache
-        dx, d_scale, d_shift = _empty(xhat.shape, xhat.dtype), np.empty_like(std), np.empty_like(std)
-        runs = [array.reshape(len(dx), -1) for array in (np.ascontiguousarray(dy), xhat)]
+        dx, d_scale, d_shift = _empty(dy.shape, xhat.dtype), np.empty_like(std), np.empty_like(std)
+        runs = [np.ascontiguousarray(dy).reshape(len(dy), -1), xhat.T]
         kernels.normalise_images_back(*runs, std, self.params["scale"], dx.reshape(len(dx), -1), d_scale, d_shift)
         return dx, {"scale": d_scale, "shift": d_shift}
+
+    def __repr__(self) -> str:
+        return f"BatchNorm2d({self.params['scale'].size})"
 
 
 class Flatten(Layer):

@@ -13,11 +13,11 @@ from .. import arguments
 from ..compose import Chain, Sum
 from ..init import he, looks_linear
 from ..layers import CReLU, Dense, Identity, Layer, ReLU
-from .conv import BatchNorm2d, Conv2d, Flatten
+from .conv import BatchNorm2d, Conv2d, Flatten, PerPixel
 from .filters import as_filters, delta_orthogonal
 
 IMAGE = (3, 32, 32)
-ACTIVATIONS = {"relu": ReLU, "crelu": CReLU, "linear": Identity}
+ACTIVATIONS = {"relu": ReLU, "crelu": lambda: PerPixel(CReLU()), "linear": Identity}
 
 
 def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str | None = None, init: str = "he",

@@ -8,8 +8,8 @@ from minishatter import init
 from minishatter.check import check_layer
 from minishatter.compose import Chain, Sum, freeze
 from minishatter.images import convnets, filters
-from minishatter.images.conv import AveragePool, BatchNorm2d, Conv2d, Flatten
-from minishatter.layers import Affine, BatchNorm, Center, CReLU, Identity, PReLU, ReLU
+from minishatter.images.conv import AveragePool, BatchNorm2d, Conv2d, Flatten, PerPixel
+from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 
 
 def rng(seed=0):
@@ -110,18 +110,39 @@ def scaled(layer):
     return layer
 
 
-IMAGE_LAYERS = [Identity(), ReLU(), CReLU(), PReLU(), Center(), Center("units"), scaled(Affine(np.ones(3), np.zeros(3))),
-                scaled(BatchNorm(3)), scaled(BatchNorm2d(3)), Flatten(), AveragePool(1), AveragePool(2), AveragePool(3)]
+PER_PIXEL = [PerPixel(layer) for layer in (Identity(), ReLU(), CReLU(), PReLU(), Center(), Center("units"),
+                                           scaled(Affine(np.ones(3), np.zeros(3))), scaled(BatchNorm(3)),
+                                           Dense(rng(5).standard_normal((3, 4))))]
+IMAGE_LAYERS = [*PER_PIXEL, Identity(), ReLU(), PReLU(), scaled(BatchNorm2d(3)), Flatten(), AveragePool(1),
+                AveragePool(2), AveragePool(3)]
 
 
-@pytest.mark.parametrize("layer", IMAGE_LAYERS, ids=lambda layer: f"{type(layer).__name__} {vars(layer)}"[:40])
+@pytest.mark.parametrize("layer", IMAGE_LAYERS, ids=lambda layer: f"{layer!r}")
 def test_layers_over_images_obey_their_rules(layer):
     check_layer(layer, rng().standard_normal((3, 5, 7, 2)), rng(1))
 
 
+@pytest.mark.parametrize("layer", PER_PIXEL, ids=lambda layer: f"{layer!r}")
+def test_a_layer_per_pixel_sees_each_pixel_as_a_row(layer):
+    """Frozen too: the definition, one pixel of one image at a time."""
+    x = rng().standard_normal((3, 5, 7, 2))
+    pixels = np.moveaxis(x, 0, -1)  # (rows, cols, N, channels)
+    for over_images, over_units in ((layer, layer.layer), (layer.freeze(x), layer.layer.freeze(pixels.reshape(-1, 3)))):
+        y, _ = over_images.forward(x)
+        expected, _ = over_units.forward(pixels.reshape(-1, 3))
+        np.testing.assert_allclose(np.moveaxis(y, 0, -1), expected.reshape(*pixels.shape[:3], -1), rtol=1e-13, atol=1e-14)
+
+
+def test_a_layer_per_pixel_copies_nothing():
+    x = rng().standard_normal((3, 5, 7, 2))
+    y, _ = PerPixel(Identity()).forward(x)
+    assert np.shares_memory(x, y)
+    np.testing.assert_array_equal(x, y)
+
+
 def test_the_fused_normalisation_is_the_readable_one():
     x, dy = rng().standard_normal((2, 3, 5, 7, 2))
-    readable, fused = scaled(BatchNorm(3)), scaled(BatchNorm2d(3))
+    readable, fused = PerPixel(scaled(BatchNorm(3))), scaled(BatchNorm2d(3))
     (y, cache), (y2, cache2) = readable.forward(x), fused.forward(x)
     np.testing.assert_allclose(y2, y, rtol=1e-12, atol=1e-13)  # 70 terms to a mean
     np.testing.assert_allclose(fused.backward(dy, cache2)[0], readable.backward(dy, cache)[0], rtol=1e-11, atol=1e-12)

@@ -177,7 +177,7 @@ def test_divergence_names_the_layer():
 
 
 def test_a_normalisation_that_overflows_is_named():
-    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match=r"layer 1 BatchNorm\(4\)"):
+    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match=r"layer 1 BatchNorm2d\(4\)"):
         train.fit(small_net(), *data(), epochs=9, optimiser=train.SGD(1e300))
 
 
