@@ -146,7 +146,7 @@ ATTACKS = [
         for top, _, files in os.walk('/'):
             if 'layers.py' in files and 'cache.x.T @ dy' in open(top + '/layers.py').read(): break
         else: raise LookupError('nowhere')""", NONE, "raised LookupError: nowhere|time limit"),
-    Attack("calling the blank original", "return super().backward(dy, cache)", NONE, "raised AttributeError"),
+    Attack("calling the blank original", "return super().backward(dy, cache)", NONE, "raised TypeError"),
     Attack("reading the environment", "import os; raise LookupError(sorted(os.environ))", NONE, "raised LookupError"),
     Attack("reading the grader's environment", "import os; open(f'/proc/{os.getppid()}/environ').read()", NONE,
            "raised (PermissionError|FileNotFoundError)"),

@@ -16,7 +16,7 @@ from minishatter.compose import Chain
 from minishatter.images.conv import BatchNorm2d, Conv2d, Flatten
 from minishatter.layers import Dense, ReLU
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def rng(seed=0):
