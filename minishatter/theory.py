@@ -2,8 +2,8 @@
 
 All theorems stand on one assumption: at each layer half of the units are active
 for an input, and a quarter for both of two inputs, independently of the weights.
-`gated_gradients` draws nets that satisfy it exactly. What a real net does
-without the assumption is governed by the kernels k0 and k1.
+`gated_gradients` draws nets that satisfy it exactly. What a wide net does
+without the assumption is in wide.py.
 
 Depth L counts rectifiers. Moments are over the draw of the weights, at two
 fixed inputs; the covariance is at two distinct ones (Definition 1).
@@ -11,7 +11,6 @@ fixed inputs; the covariance is at two distinct ones (Definition 1).
 
 import itertools
 import math
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -93,45 +92,6 @@ def _layers(variance_factor, covariance_factor, depth):
     return Moments(variance, covariance, (covariance_factor / variance_factor)**depth if variance_factor else 0.0)
 
 
-# Without the assumption: two inputs whose signals have correlation c (Cho & Saul 2009, He-normalised). What follows
-# is about df/dn, or df/dx along a direction independent of the signal. It does not hold for df/dx of a net with
-# scalar input, where the first-layer weights make both the signal and its derivative.
-
-
-def k0(c):
-    """The factor that a rectifier layer puts on the correlation of gradients: 1 - arccos(c) / pi. k0(0) = 1/2."""
-    return 1 - np.arccos(_cosine(c)) / np.pi
-
-
-def k1(c):
-    """The correlation of signals behind a rectifier layer: (sin h + (pi - h) cos h) / pi, h = arccos c."""
-    h = np.arccos(_cosine(c))
-    return (np.sin(h) + (np.pi - h) * np.cos(h)) / np.pi
-
-
-def _cosine(c):
-    c = np.asarray(c, dtype=float)
-    if not (np.abs(c) <= 1).all():
-        raise ValueError(f"c must be a correlation in [-1, 1], got {c}")
-    return c
-
-
-def feedforward_kernel(depth, c=0.0):
-    """R of a wide plain He net: the product of k0(c_l), with c_{l+1} = k1(c_l), for inputs of correlation c."""
-    c, correlation = arguments.number("c", c), 1.0
-    for _ in range(arguments.integer("depth", depth)):
-        correlation, c = correlation * float(k0(c)), float(k1(c))
-    return correlation
-
-
-def resnet_kernel(depth, beta=1.0, c=0.0):
-    """R of a wide resnet without BN, b = beta^2: prod of (1 + b k0(c_l)) / (1 + b); c <- (c + b k1(c)) / (1 + b)."""
-    b, c, correlation = _factor("beta", beta)**2, arguments.number("c", c), 1.0
-    for _ in range(arguments.integer("depth", depth)):
-        correlation, c = correlation * float(1 + b * k0(c)) / (1 + b), float(c + b * k1(c)) / (1 + b)
-    return correlation
-
-
 # The assumption, satisfied exactly.
 
 
@@ -178,56 +138,3 @@ def active_paths(weights, active):
     for path in itertools.product(*(np.flatnonzero(a) for a in layers)):
         units = [0, *map(int, path), 0]
         yield units[1:-1], math.prod(float(W[i, j]) for W, (i, j) in zip(weights, itertools.pairwise(units)))
-
-
-# The 1-layer gradient is a random walk.
-
-
-class Donsker(NamedTuple):
-    """Is a random function Brownian motion? Each p is the chance of a deviation this large if it is."""
-
-    p_normal: float       # increments / sqrt(dt) against N(0, 1): Kolmogorov's distance
-    p_independent: float  # correlations between increments, and between their sizes: chi-square
-    variance_slope: float  # slope of log variance against log dt; 1 if the variance is proportional to dt
-    slope_error: float     # its standard error
-
-
-def donsker_test(paths, times):
-    """Test the increments of paths (runs, K + 1) at increasing times (K + 1,) against Brownian motion.
-
-    For f(x) = sum of w_u relu(x - b_u), w ~ N(0, 1/N), the gradient in the time
-    t = P(b < x) tends to Brownian motion as N grows: given the biases, an increment
-    is a sum of the w_u whose kink lies in between.
-    """
-    paths, times = arguments.array("paths", paths, ndim=2), arguments.array("times", times, ndim=1)
-    runs, dt = len(paths), np.diff(times)
-    if paths.shape[1] != times.size or times.size < 4 or runs < 50 or not (dt > 0).all():
-        raise ValueError("paths must be (runs, K + 1) at K + 1 increasing times, with runs >= 50 and K >= 3; "
-                         f"got shape {paths.shape} and {times.size} times")
-    if np.allclose(dt, dt[0], rtol=1e-6, atol=0):
-        raise ValueError("times must have steps of different lengths, or there is no slope; all are equal here")
-    z = np.diff(paths, axis=1) / np.sqrt(dt)  # (runs, K), N(0, 1) for Brownian motion
-    if not (np.ptp(z, axis=0) > 0).all():
-        raise ValueError("paths must have increments that differ from run to run")
-    pairs = dt.size * (dt.size - 1)           # K (K - 1) / 2 pairs, for z and again for |z|
-    # E r^2 = 1 / (runs - 1) exactly; |z|, because the tails of z^2 would make r^2 larger than chi-square's
-    chi_square = sum((runs - 1) * (np.tril(np.corrcoef(a, rowvar=False), -1)**2).sum() for a in (z, np.abs(z)))
-    log_dt = np.log(dt) - np.log(dt).mean()
-    slope = 1 + log_dt @ np.log((z**2).mean(axis=0)) / (log_dt @ log_dt)
-    return Donsker(_kolmogorov_p(z.ravel()), _chi_square_p(chi_square, pairs),
-                   float(slope), math.sqrt(2 / runs / (log_dt @ log_dt)))
-
-
-def _kolmogorov_p(sample):
-    """P(sup |F_n - F| at least as large as here) if the sample is N(0, 1); Kolmogorov's limit law."""
-    n = sample.size
-    cdf = np.array([NormalDist().cdf(value) for value in np.sort(sample)])
-    distance = max((np.arange(1, n + 1) / n - cdf).max(), (cdf - np.arange(n) / n).max())
-    k = np.arange(1, 101)
-    return float(np.clip(2 * np.sum((-1.0)**(k - 1) * np.exp(-2 * k**2 * n * distance**2)), 0, 1))
-
-
-def _chi_square_p(value, dof):
-    """P(chi-square with dof degrees of freedom >= value), by Wilson & Hilferty's cube root."""
-    z = ((value / dof)**(1 / 3) - (1 - 2 / (9 * dof))) / math.sqrt(2 / (9 * dof))
-    return 1 - NormalDist().cdf(z)

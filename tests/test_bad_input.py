@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, regions, report,
-                         stats, sweep, theory, wide)
+from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, probe,
+                         regions, report, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
-from minishatter.images import checkpoint, conv, convnets, data, download, filters, train
+from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, train
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
 
@@ -264,20 +264,20 @@ GRADIENTS = ON_A_GRID + [
 ]
 
 STATS = [
-    bad("samples too few", stats.mean_interval, [1.0, 2.0, 3.0, 4.0]),
-    bad("samples a number", stats.mean_interval, 1.0),
-    bad("samples NaN", stats.mean_interval, NAN * ONES),
-    bad("level in percent", stats.mean_interval, ONES, 99),
-    bad("level a boolean", stats.mean_interval, ONES, True),
-    bad("samples too few", stats.bootstrap_interval, [1.0, 2.0], np.mean, RNG),
-    bad("statistic no function", stats.bootstrap_interval, ONES, "mean", RNG),
-    bad("rng a RandomState", stats.bootstrap_interval, ONES, np.mean, LEGACY),
-    bad("level too low", stats.bootstrap_interval, ONES, np.mean, RNG, 0.01),
-    bad("resamples too few", stats.bootstrap_interval, ONES, np.mean, RNG, resamples=10),
-    bad("resamples a float", stats.bootstrap_interval, ONES, np.mean, RNG, resamples=1e3),
-    bad("p zero", stats.student_quantile, 0.0, 5),
-    bad("dof too small", stats.student_quantile, 0.9, 3),
-    bad("dof a float", stats.student_quantile, 0.9, 5.0),
+    bad("samples too few", intervals.mean_interval, [1.0, 2.0, 3.0, 4.0]),
+    bad("samples a number", intervals.mean_interval, 1.0),
+    bad("samples NaN", intervals.mean_interval, NAN * ONES),
+    bad("level in percent", intervals.mean_interval, ONES, 99),
+    bad("level a boolean", intervals.mean_interval, ONES, True),
+    bad("samples too few", intervals.bootstrap_interval, [1.0, 2.0], np.mean, RNG),
+    bad("statistic no function", intervals.bootstrap_interval, ONES, "mean", RNG),
+    bad("rng a RandomState", intervals.bootstrap_interval, ONES, np.mean, LEGACY),
+    bad("level too low", intervals.bootstrap_interval, ONES, np.mean, RNG, 0.01),
+    bad("resamples too few", intervals.bootstrap_interval, ONES, np.mean, RNG, resamples=10),
+    bad("resamples a float", intervals.bootstrap_interval, ONES, np.mean, RNG, resamples=1e3),
+    bad("p zero", intervals.student_quantile, 0.0, 5),
+    bad("dof too small", intervals.student_quantile, 0.9, 3),
+    bad("dof a float", intervals.student_quantile, 0.9, 5.0),
     bad("shape zero", stats.white_noise, 0, RNG),
     bad("shape with a float", stats.white_noise, (2, 3.0), RNG),
     bad("rng missing", stats.white_noise, 5),
@@ -379,17 +379,18 @@ THEORY = [
     bad("depth a float", theory.highway, 3.0, 0.5),
     bad("gamma2 above 1", theory.highway, 3, 1.01),
     bad("gamma2 negative", theory.highway, 3, -0.5),
-    bad("c above 1", theory.k0, 1.5),
-    bad("c NaN", theory.k0, NAN),
-    bad("c text", theory.k0, "c"),
-    bad("c below -1", theory.k1, [0.0, -1.5]),
-    bad("depth zero", theory.feedforward_kernel, 0),
-    bad("c above 1", theory.feedforward_kernel, 3, 2.0),
-    bad("c an array", theory.feedforward_kernel, 3, [0.1, 0.2]),
-    bad("depth a boolean", theory.resnet_kernel, True),
-    bad("beta NaN", theory.resnet_kernel, 3, NAN),
-    bad("beta too large: its square overflows", theory.resnet_kernel, 3, 1e200),
-    bad("c below -1", theory.resnet_kernel, 3, 1.0, -2.0),
+    bad("c above 1", wide.k0, 1.5),
+    bad("c NaN", wide.k0, NAN),
+    bad("c text", wide.k0, "c"),
+    bad("c below -1", wide.k1, [0.0, -1.5]),
+    bad("depth zero", wide.neuron_correlation, 0),
+    bad("c above 1", wide.neuron_correlation, 3, 2.0),
+    bad("c an array", wide.neuron_correlation, 3, [0.1, 0.2]),
+    bad("depth a boolean", wide.neuron_correlation, True),
+    bad("branch NaN", wide.neuron_correlation, 3, branch=NAN),
+    bad("branch too large: its square overflows", wide.neuron_correlation, 3, branch=1e200),
+    bad("skip and branch both 0", wide.neuron_correlation, 3, branch=0.0),
+    bad("c below -1", wide.neuron_correlation, 3, -2.0),
     bad("depth zero", theory.gated_gradients, 0, 5, 7, RNG),
     bad("width a float", theory.gated_gradients, 3, 5.0, 7, RNG),
     bad("runs zero", theory.gated_gradients, 3, 5, 0, RNG),
@@ -399,12 +400,12 @@ THEORY = [
     bad("weights that do not chain", theory.active_paths, [np.ones((1, 3)), np.ones((2, 1))], [np.ones(3)]),
     bad("weights NaN", theory.active_paths, [NAN * np.ones((1, 3)), np.ones((3, 1))], [np.ones(3)]),
     bad("active for too few units", theory.active_paths, [np.ones((1, 3)), np.ones((3, 1))], [np.ones(2)]),
-    bad("paths too few", theory.donsker_test, np.ones((7, 5)), np.arange(5)),
-    bad("paths NaN", theory.donsker_test, NAN * np.ones((60, 5)), np.arange(5)),
-    bad("paths constant", theory.donsker_test, np.ones((60, 5)), np.arange(5) ** 2),
-    bad("times equally spaced", theory.donsker_test, np.ones((60, 5)), np.arange(5)),
-    bad("times decreasing", theory.donsker_test, np.ones((60, 5)), -np.arange(5)),
-    bad("times of another length", theory.donsker_test, np.ones((60, 5)), np.arange(4)),
+    bad("paths too few", intervals.brownian_test, np.ones((7, 5)), np.arange(5)),
+    bad("paths NaN", intervals.brownian_test, NAN * np.ones((60, 5)), np.arange(5)),
+    bad("paths constant", intervals.brownian_test, np.ones((60, 5)), np.arange(5) ** 2),
+    bad("times equally spaced", intervals.brownian_test, np.ones((60, 5)), np.arange(5)),
+    bad("times decreasing", intervals.brownian_test, np.ones((60, 5)), -np.arange(5)),
+    bad("times of another length", intervals.brownian_test, np.ones((60, 5)), np.arange(4)),
 ]
 
 SWEEP = [
@@ -459,13 +460,16 @@ REPORT = [
 ]
 
 DIAGNOSE = [
-    bad("points a vector", stats.kmeans, GRID, 2, RNG),
-    bad("k too large", stats.kmeans, ONES, 8, RNG),
-    bad("rng legacy", stats.kmeans, ONES, 2, LEGACY),
-    bad("net a number", stats.diagnose, 3, np.linspace(-2, 2, 32)),
-    bad("x too short", stats.diagnose, nets.feedforward(2, 3, rng=RNG), GRID),
-    bad("x NaN", stats.diagnose, nets.feedforward(2, 3, rng=RNG), np.full(32, NAN)),
-    bad("statistics unknown", stats.diagnose, nets.feedforward(2, 3, rng=RNG), np.linspace(-2, 2, 32), "kept"),
+    bad("points a vector", clusters.kmeans, GRID, 2, RNG),
+    bad("k too large", clusters.kmeans, ONES, 8, RNG),
+    bad("rng legacy", clusters.kmeans, ONES, 2, LEGACY),
+    bad("net a number", probe.diagnose, 3, np.linspace(-2, 2, 32)),
+    bad("x too short", probe.diagnose, nets.feedforward(2, 3, rng=RNG), GRID),
+    bad("x NaN", probe.diagnose, nets.feedforward(2, 3, rng=RNG), np.full(32, NAN)),
+    bad("g too short", probe.diagnose_gradient, GRID),
+    bad("g a matrix", probe.diagnose_gradient, np.ones((2, 32))),
+    bad("active of floats", probe.diagnose_gradient, np.linspace(0, 1, 32), np.ones((32, 3))),
+    bad("statistics unknown", probe.diagnose, nets.feedforward(2, 3, rng=RNG), np.linspace(-2, 2, 32), "kept"),
 ]
 
 WIDE = [
@@ -536,7 +540,7 @@ PLOT = [
     bad("intervals without bands", plot.curves, ax(), GRID, [GRID], ["one"], ["red"]),
     bad("active a vector", plot.raster, ax(), np.ones(5, dtype=bool)),
     bad("values none", plot.histogram, ax(), [], 5, "red"),
-    bad("g NaN", plot.probe, GRID, NAN * GRID, "healthy", "probe.png"),
+    bad("g NaN", probe.picture, GRID, NAN * GRID, "healthy", "probe.png"),
 ]
 
 IMAGES = np.ones((7, 3, 5, 4))
@@ -645,8 +649,8 @@ ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, regions, theory, wide, sweep,
-                   files, report, plot, conv, filters, convnets, train, checkpoint, data, download):
+    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
+                   wide, sweep, files, report, plot, conv, filters, convnets, train, checkpoint, clusters, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

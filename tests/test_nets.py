@@ -8,7 +8,7 @@ import pytest
 
 from minishatter import nets
 from minishatter.compose import Chain, Sum, active_units
-from minishatter.layers import BatchNorm, Center, CReLU, Dense, PReLU, ReLU
+from minishatter.layers import CReLU, Dense, PReLU, ReLU
 from minishatter.stats import mean_interval
 
 LEVEL = 0.9999  # of every interval: with fixed seeds, a test that passes once passes always

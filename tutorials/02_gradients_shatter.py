@@ -10,7 +10,7 @@ paper, measured.
 # %%
 import numpy as np
 
-from minishatter import Chain, Dense, ReLU, gradients, nets, plot, stats
+from minishatter import Chain, Dense, ReLU, gradients, intervals, nets, plot, stats
 from minishatter.report import Report, quick
 
 RUNS = 20 if quick() else 200
@@ -109,7 +109,7 @@ print(report.claim("24 layers, weights of variance 0.774 * 2/N: standard deviati
 # %%
 increments = np.diff(layer_1, axis=1)**2
 middle = increments[:, 64:191].sum(axis=1) / increments.sum(axis=1)
-share = stats.mean_interval(middle)
+share = intervals.mean_interval(middle)
 print(report.claim("1 layer: share of squared increments at |x| < 1", "figure 1(a) in words; P(|b| < 1) / P(|b| < 2)",
                    0.6827 / 0.9545, share.value, share[1:], in_kind=0.1))
 
@@ -121,7 +121,7 @@ def length(ensemble):
 lengths = {name: length(ensemble) for name, ensemble, _ in COLUMNS}
 for name, values in lengths.items():
     print(f"  correlation length {np.median(values):6.2f} steps  {name}")
-whitened = stats.mean_interval(lengths["(b) 24 layers, centred"])
+whitened = intervals.mean_interval(lengths["(b) 24 layers, centred"])
 noise = lengths["(e) white noise"].mean()
 print(report.claim("24 layers: correlation length in grid steps, beside white noise's", "figure 1(b, e) in words",
                    noise, whitened.value, whitened[1:], in_kind=0.5))

@@ -11,7 +11,7 @@ the paper.
 # %%
 import numpy as np
 
-from minishatter import active_units, gradients, nets, plot, stats
+from minishatter import active_units, gradients, intervals, nets, plot, stats
 from minishatter.report import Report, progress, quick
 
 RUNS = 6 if quick() else 100
@@ -46,7 +46,7 @@ for name in NETS:
         layer_patterns = patterns(name, DEPTH, run)
         rows.append([[stat(active).mean() for active in layer_patterns] for stat in (stats.activity, stats.coactivity)])
         last_patterns[name].append(layer_patterns[-1])
-    activity[name] = stats.mean_interval(np.array(rows))  # value, low, high, each (2, DEPTH)
+    activity[name] = intervals.mean_interval(np.array(rows))  # value, low, high, each (2, DEPTH)
 
 # %% [markdown]
 # **Figure 4.** One net of each kind at three depths. Raster: one row per unit of the last
@@ -106,7 +106,7 @@ last_layer("resnet with BN: co-active", "assumption of Theorem 3", 0.25, "resnet
 
 def over_nets(name, statistic):
     """The interval of a statistic of the last layer's pattern over nets."""
-    return stats.mean_interval(np.array([statistic(active) for active in last_patterns[name]]))
+    return intervals.mean_interval(np.array([statistic(active) for active in last_patterns[name]]))
 
 
 def constant(active):

@@ -10,7 +10,7 @@ correlation over nets and its correlation length along the line, with depth.
 # %%
 import numpy as np
 
-from minishatter import gradients, nets, plot, stats, theory
+from minishatter import gradients, intervals, nets, plot, stats, theory
 from minishatter.report import LEVEL, Report, progress, quick
 
 RUNS = 10 if quick() else 120
@@ -56,12 +56,12 @@ runs = {(name, L): ensemble(FAMILIES[name][0], L, label=name) for name in FAMILI
 # %%
 def size(name, L, unit=1.0):
     """The mean square in multiples of `unit`, with its interval over nets."""
-    return stats.bootstrap_interval(np.mean(runs[name, L]**2, axis=1) / unit, np.mean, rng, LEVEL)
+    return intervals.bootstrap_interval(np.mean(runs[name, L]**2, axis=1) / unit, np.mean, rng, LEVEL)
 
 
 def length(name, L):
     acf = stats.autocorrelation(runs[name, L], 200)
-    return stats.bootstrap_interval(stats.correlation_length(acf), np.median, rng, LEVEL)
+    return intervals.bootstrap_interval(stats.correlation_length(acf), np.median, rng, LEVEL)
 
 
 sizes = {key: size(*key) for key in runs}
@@ -102,7 +102,7 @@ def typical_correlation(beta):
         return nets.resnet_layers(L - 1, WIDTH, beta=beta, rng=rng)
 
     g = ensemble(build, LONG, batch, 2 * RUNS, f"beta = {beta}")
-    return stats.bootstrap_interval(g, lambda g: stats.correlation(g)[above].mean(), rng, LEVEL, resamples=400)
+    return intervals.bootstrap_interval(g, lambda g: stats.correlation(g)[above].mean(), rng, LEVEL, resamples=400)
 
 
 typical = {beta: typical_correlation(beta) for beta in BETAS}
@@ -120,7 +120,7 @@ for beta, paper in ((0.1, 0.7), (1.0, 0.1)):
 deepest = DEPTHS[-1]
 moments = gradients.pair_moments(lambda rng: FAMILIES["highway, gamma2 = sqrt(1/L)"][0](deepest, rng),
                                  np.array([-1.0, 1.0]), (0, 1), 2 * RUNS, [SEED, deepest, WIDTH])
-gates = stats.bootstrap_interval(moments, stats.pair_correlation, rng, LEVEL)
+gates = intervals.bootstrap_interval(moments, stats.pair_correlation, rng, LEVEL)
 print(report.claim(f"correlation, real highway nets, {deepest} layers, gamma2 = sqrt(1/L)", "Corollary 1: 1/sqrt e",
                    np.exp(-0.5), gates.value, gates[1:], in_kind=0.05))
 

@@ -11,8 +11,8 @@ of the paper; its curves could not be read, so its words are checked.
 # %%
 import numpy as np
 
-from minishatter import freeze, plot, stats
-from minishatter.images import convnets, data
+from minishatter import freeze, intervals, plot, stats
+from minishatter.images import clusters, convnets, data
 from minishatter.report import LEVEL, Report, progress, quick
 from minishatter.images.train import batch_last
 
@@ -82,8 +82,8 @@ for kind in BETAS:
             D = image_gradients(kind, depth, minibatch)
             ranks.append([stats.effective_rank(part) / noise_rank for part in (D, centred(D))])
             first.setdefault((kind, depth), D)
-        whole, rest = zip(*stats.mean_interval(np.array(ranks), LEVEL))
-        rank[kind, depth], centred_rank[kind, depth] = stats.Interval(*whole), stats.Interval(*rest)
+        whole, rest = zip(*intervals.mean_interval(np.array(ranks), LEVEL))
+        rank[kind, depth], centred_rank[kind, depth] = intervals.Interval(*whole), intervals.Interval(*rest)
 
 # %% [markdown]
 # The figure: similarities of the first minibatch's gradients, images re-ordered by k-means (k = 10) on the gradients of
@@ -95,7 +95,7 @@ left, right = fig.subfigures(1, 2, width_ratios=[2.6, 1])
 axes = left.subplots(2, len(DEPTHS), squeeze=False)
 for row, kind in zip(axes, BETAS):
     two_layers = centred(first[kind, DEPTHS[0]])
-    cluster = stats.kmeans((two_layers / np.linalg.norm(two_layers, axis=0)).T, min(CLUSTERS, N),
+    cluster = clusters.kmeans((two_layers / np.linalg.norm(two_layers, axis=0)).T, min(CLUSTERS, N),
                            np.random.default_rng(SEED))
     order = np.argsort(cluster, kind="stable")
     for ax, depth in zip(row, DEPTHS):

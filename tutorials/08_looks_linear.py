@@ -10,7 +10,7 @@ linear at the start, however deep, and stops being so as the halves drift apart.
 # %%
 import numpy as np
 
-from minishatter import Dense, PReLU, gradients, nets, plot, stats
+from minishatter import Dense, PReLU, gradients, intervals, nets, plot
 from minishatter.images import Conv2d, convnets
 from minishatter.report import LEVEL, Report, quick
 
@@ -112,7 +112,7 @@ def bent_slope(slope, run):
 
 
 def over_runs(net_gradient, key):
-    return stats.mean_interval(np.array([roughness(net_gradient(key, run)) for run in range(RUNS)]), LEVEL)
+    return intervals.mean_interval(np.array([roughness(net_gradient(key, run)) for run in range(RUNS)]), LEVEL)
 
 
 rough = {("mirror", noise): over_runs(broken_mirror, noise) for noise in NOISES}

@@ -10,7 +10,7 @@ controlled study, one change at a time, 20 nets for each set-up.
 # %%
 import numpy as np
 
-from minishatter import BatchNorm, Center, Chain, Dense, ReLU, active_units, gradients, plot, stats
+from minishatter import BatchNorm, Center, Chain, Dense, ReLU, active_units, gradients, intervals, plot, stats
 from minishatter.report import LEVEL, Report, progress, quick
 
 SEEDS = 6 if quick() else 20
@@ -83,7 +83,7 @@ def study(setup, depth=DEPTH, width=WIDTH):
     rows[:, 0] = np.log10(rows[:, 0])
     varies = ~np.isnan(rows[:, 1])
     rows[~varies, 1] = 1.0  # a constant gradient is as correlated as can be
-    return dict(zip(MEASURES, (stats.Interval(*part) for part in zip(*stats.mean_interval(rows, LEVEL)))))
+    return dict(zip(MEASURES, (intervals.Interval(*part) for part in zip(*intervals.mean_interval(rows, LEVEL)))))
 
 
 # %% [markdown]

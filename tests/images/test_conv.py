@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numba import config
 
-from minishatter import init
 from minishatter.check import check_layer
 from minishatter.compose import Chain, Sum, freeze
 from minishatter.images import convnets, filters
