@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import arguments, duals, kernels
-from .compose import Chain, Sum
+from .compose import Chain, Sum, join
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
 # Relative to the ends of the interval. Rounding moves a zero by some 1e-16 for each layer, while 10^4 breakpoints
@@ -211,26 +211,26 @@ def _push(layer: Layer, pieces: Pieces, place: str, flips: list) -> Pieces:
     """The pieces behind a layer. Only what cuts, or must follow cuts, differs from duals.push."""
     if type(layer) is Chain:
         for number, child in enumerate(layer.layers):
-            pieces = _push(child, pieces, f"{place}{number}.", flips)
+            pieces = _push(child, pieces, join(place, number), flips)
         return pieces
     if type(layer) is Sum:
         return _push_sum(layer, pieces, place, flips)
     if type(layer) not in PIECEWISE_LINEAR:
         raise TypeError("net must be made of Chain, Sum and the piecewise linear layers of layers.py, "
-                        f"got {layer!r} at {place[:-1] or 'the top'}")
+                        f"got {layer!r} at {place or 'the top'}")
     if isinstance(layer, BatchNorm) or isinstance(layer, Center) and layer.over != "units":
-        raise ValueError(f"net must be frozen, got {layer!r} at {place[:-1] or 'the top'}: with the statistics of a "
+        raise ValueError(f"net must be frozen, got {layer!r} at {place or 'the top'}: with the statistics of a "
                          "batch it is no function of one x; use freeze(net, x)")
     if isinstance(layer, RECTIFIERS):
         pieces = _cut_at_zeros(pieces)
-        flips.append((place[:-1], *_changes(pieces)))
+        flips.append((place, *_changes(pieces)))
     return Pieces(pieces.edges, duals.push(layer, pieces.dual))
 
 
 def _push_sum(layer: Sum, pieces: Pieces, place: str, flips: list) -> Pieces:
     outputs, edges = [], pieces.edges
     for number, branch in enumerate(layer.branches):
-        outputs.append(_push(branch, _cut(pieces, edges), f"{place}{number}.", flips))
+        outputs.append(_push(branch, _cut(pieces, edges), join(place, number), flips))
         edges = outputs[-1].edges
     return Pieces(edges, layer.add([_cut(output, edges).dual for output in outputs]))
 
