@@ -11,13 +11,34 @@ summed by one thread in a fixed order: results do not depend on the number of th
 The six loops that define a convolution are their twin, in tests/test_conv.py.
 """
 
+import functools
+import threading
+
+import numba
 import numpy as np
 from llvmlite import binding, ir  # comes with numba
 from numba import njit, prange, types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
+from ..kernels import threading_layer
+
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
 KERNEL = {"cache": True, "nogil": True, "parallel": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+TURN = threading.Lock()
+
+
+def kernel(function):
+    """Compile a kernel for numba's threads. Where those are the workqueue, which would abort, calls take turns."""
+    compiled = numba.njit(**KERNEL)(function)
+
+    @functools.wraps(function)
+    def call(*arrays):
+        if threading_layer() in ("omp", "tbb"):
+            return compiled(*arrays)
+        with TURN:
+            return compiled(*arrays)
+
+    return call
 
 # Vectors. numba has no type for what a register holds, so here is one, with the functions that kernels use on it. Each
 # stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits for it.
@@ -149,7 +170,7 @@ def reads(outputs, inputs, taps, stride, padding, spacing):
     return table
 
 
-@njit(**KERNEL)
+@kernel
 def correlate(x, W, b, y, row_of, col_of):
     """y[o, i, j, n] <- b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n].
 
@@ -188,7 +209,7 @@ def correlate(x, W, b, y, row_of, col_of):
                             store(flat_y, to + k * y_plane, total)
 
 
-@njit(**KERNEL)
+@kernel
 def correlate_weights(x, dy, dW, row_of, col_of):
     """dW[o, c, p, q] <- sum over i, j, n of dy[o, i, j, n] x[c, row_of[i, p], col_of[j, q], n].
 
@@ -232,7 +253,7 @@ def correlate_weights(x, dy, dW, row_of, col_of):
                                     dW[o + k, c + h, p, q] += add_up(total)
 
 
-@njit(**KERNEL)
+@kernel
 def add_images(dy, db):
     """db[o] <- sum over i, j, n of dy[o, i, j, n]."""
     for o in prange(len(dy)):
@@ -245,7 +266,7 @@ def add_images(dy, db):
 # Batch normalisation: one channel is one contiguous run over pixels and batch.
 
 
-@njit(**KERNEL)
+@kernel
 def normalise_images(x, y, xhat, std, scale, shift, eps):
     """BatchNorm for runs x (channels, M): xhat <- (x - mean) / std, y <- scale xhat + shift, std (channels,)."""
     channels, M = x.shape
@@ -264,7 +285,7 @@ def normalise_images(x, y, xhat, std, scale, shift, eps):
             y[c, m] = scale[c] * xhat[c, m] + shift[c]
 
 
-@njit(**KERNEL)
+@kernel
 def normalise_images_back(dy, xhat, std, scale, dx, d_scale, d_shift):
     """BatchNorm's backward rule: dx = scale / std (dy - mean dy - xhat mean(xhat dy)), d_scale, d_shift the sums."""
     channels, M = dy.shape
