@@ -14,7 +14,6 @@ The six loops that define a convolution are their twin, in tests/test_conv.py.
 import functools
 import threading
 
-import numba
 import numpy as np
 from llvmlite import binding, ir  # comes with numba
 from numba import njit, prange, types
@@ -29,7 +28,7 @@ TURN = threading.Lock()
 
 def kernel(function):
     """Compile a kernel for numba's threads. Where those are the workqueue, which would abort, calls take turns."""
-    compiled = numba.njit(**KERNEL)(function)
+    compiled = njit(**KERNEL)(function)
 
     @functools.wraps(function)
     def call(*arrays):
@@ -174,7 +173,7 @@ def reads(outputs, inputs, taps, stride, padding, spacing):
 def correlate(x, W, b, y, row_of, col_of):
     """y[o, i, j, n] <- b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n].
 
-    W comes as (kernel rows, kernel cols, channels, outs) and b as (outs,), the outs filled up with zeros to whole eights.
+    W is (kernel rows, kernel cols, channels, outs), b (outs,), the outs filled up with zeros to whole eights.
     """
     tap_rows, tap_cols, channels, _ = W.shape
     outs, rows, cols, N = y.shape
