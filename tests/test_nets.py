@@ -72,7 +72,7 @@ def test_depth_is_the_number_of_rectifiers(build, depth, rng):
 @pytest.mark.parametrize("skip, beta", [(0.0, 1.0), (1.0, 1.0), (1.0, 0.1)])
 @pytest.mark.parametrize("depth", [2, 4, 10])
 def test_figure_2_counts_weight_matrices(skip, beta, depth, rng):
-    """resnet(L - 2) has L of them and L - 2 rectifiers; those behind the first layer are W relu(BN(x)), the last reads x."""
+    """resnet(L - 2) has L of them, and L - 2 rectifiers."""
     net = nets.resnet(depth - 2, 5, skip=skip, beta=beta, first_std=2**0.5, rng=rng)
     assert sum(key.endswith("W") for key in net.params) == depth
     assert len(active_units(net, np.ones((2, 1)))) == depth - 2

@@ -29,17 +29,19 @@ CHOICES = {
     "last": (False, True),
     "estimator": ("mean subtracted", "mean subtracted, rescaled", "as it is", "as it is, rescaled", "Pearson"),
 }
-POINTS = list(itertools.product(*CHOICES.values()))
+# Each BN takes away what is the same for all inputs: a bias, unless a rectifier comes before it.
+POINTS = [point for point in itertools.product(*CHOICES.values()) if point[1] or point[2] == "none"]
 
-# Read off the paper's figure by eye, +-0.02: {panel: {depth: {true lag: autocorrelation}}}. The printed axis starts at 1
-# where the correlation is 1, so a printed lag k is the true lag k - 1.
+# Read off the paper's figure by eye, +-0.02: {panel: {depth: {true lag: autocorrelation}}}. The printed axis starts at
+# 1 where the correlation is 1, so a printed lag k is the true lag k - 1.
 READING = 0.02
 SMOOTH, WHITE = {1: 1.00, 14: 0.95}, {1: -0.03, 2: 0.0, 4: 0.0, 9: 0.0, 14: 0.0}
 FIGURE_2 = {
     "feedforward": {2: SMOOTH, 4: {4: 0.73, 9: 0.44, 14: 0.19}, 10: {1: 0.36, 2: 0.08, 4: -0.06, 9: -0.02, 14: 0.0},
                     24: WHITE, 50: WHITE},
     "resnet": {2: SMOOTH, 4: {4: 0.78, 9: 0.55, 14: 0.36}, 10: {1: 0.84, 2: 0.68, 4: 0.44, 9: 0.13, 14: -0.01},
-               24: {1: 0.65, 2: 0.44, 4: 0.17, 9: 0.00, 14: -0.01}, 50: {1: 0.54, 2: 0.30, 4: 0.07, 9: -0.02, 14: -0.06}},
+               24: {1: 0.65, 2: 0.44, 4: 0.17, 9: 0.00, 14: -0.01},
+               50: {1: 0.54, 2: 0.30, 4: 0.07, 9: -0.02, 14: -0.06}},
     "resnet 0.1": {2: SMOOTH, 4: {4: 0.84, 9: 0.68, 14: 0.50}, 10: {4: 0.78, 9: 0.57, 14: 0.38},
                    24: {4: 0.70, 9: 0.48, 14: 0.32}, 50: {4: 0.63, 9: 0.39, 14: 0.23}},
 }
@@ -76,7 +78,7 @@ def draw(panel, run, stem, behind, biases):
 
 
 def net_gradients(net, x, skip, beta):
-    """f'(x) of one net for each statistics, read-out (with `last` or not) and number of layers: (2, 2, READ_OUTS, n)."""
+    """f'(x) of one net for each statistics, with `last` or not, and for each number of layers: (2, 2, READ_OUTS, n)."""
     v, b, behind, Ws, w = net
     z, branch = x[:, None] * v + b, Chain(BatchNorm(WIDTH), ReLU())
     flat = z > 0 if behind else np.ones(z.shape, dtype=bool)  # the derivative of what is behind the stem
