@@ -1,8 +1,9 @@
 """The nets of the paper: feedforward, residual, highway. The only core file that puts concrete layers together.
 
-Each maps a scalar to a scalar through `depth` hidden rectifier layers of `width`
-units. The first layer has weights N(0, 1) and biases N(0, bias_std^2), so that
-its kinks are spread over the grid, and is never centred.
+Each maps a scalar to a scalar through `depth` hidden rectifier layers of `width` units: the
+depth of figure 1 and of the theorems. Figure 2 fits if its depth counts weight matrices, two
+more than rectifiers: see `resnet`. The first layer has weights N(0, 1) and biases
+N(0, bias_std^2), so that its kinks are spread over the grid, and is never centred.
 
 `feedforward(...)` is a Chain. `feedforward_layers(...)` takes the same arguments
 and yields the same layers one at a time, each drawn when it is asked for: a net
@@ -53,7 +54,7 @@ def feedforward_layers(depth: int, width: int = 200, *, norm: str | None = None,
     rectifier = (lambda: PReLU(slope)) if activation == "prelu" else ACTIVATIONS[activation]
     weights = _weights_after(activation, init, slope)
     fan_in = 2 * width if activation == "crelu" else width
-    yield _first(width, bias_std, rng)
+    yield _first(width, 1.0, bias_std, rng)
     yield rectifier()
     for _ in range(depth - 1):
         yield Dense(weights(fan_in, width, rng), biases(width, hidden_bias_std, rng))
@@ -62,25 +63,31 @@ def feedforward_layers(depth: int, width: int = 200, *, norm: str | None = None,
     yield Dense(weights(fan_in, 1, rng))
 
 
-def resnet(depth: int, width: int = 200, *, alpha: float = 1.0, beta: float = 1.0, norm: str | None = "batch",
-           bias_std: float = 1.0, hidden_bias_std: float = 0.0, rng: np.random.Generator) -> Chain:
-    """Dense(1, width), then `depth` times x <- alpha (x + beta W relu(norm(x))), then Dense(width, 1).
+def resnet(depth: int, width: int = 200, *, skip: float = 1.0, alpha: float = 1.0, beta: float = 1.0,
+           norm: str | None = "batch", first_std: float = 1.0, bias_std: float = 1.0, hidden_bias_std: float = 0.0,
+           rng: np.random.Generator) -> Chain:
+    """Dense(1, width), then `depth` times x <- alpha (skip x + beta W relu(norm(x))), then Dense(width, 1).
 
     alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper). The norm of
     the first branch takes the first layer's biases away: the kinks of that branch lie at the mean of x.
     The last layer reads x itself, no rectifier before it, so its weights are N(0, 1/width).
-    Without norm the gradient has variance (alpha^2 (1 + beta^2))^depth (Theorem 2).
+    Without norm the gradient has variance first_std^2 (alpha^2 (skip^2 + beta^2))^depth (Theorem 2 if skip = 1).
+    Figure 2's nets "of depth L" are resnet(L - 2, first_std=sqrt(2)): L weight matrices, all of variance
+    2 / fan_in but the last, whose scale no autocorrelation sees. skip = 0 gives its feedforward nets, and depth 0,
+    its L = 2, a linear net. No source states this count; tutorial 03 shows how it was found.
     """
-    return Chain(*resnet_layers(depth, width, alpha=alpha, beta=beta, norm=norm, bias_std=bias_std,
-                                hidden_bias_std=hidden_bias_std, rng=rng))
+    return Chain(*resnet_layers(depth, width, skip=skip, alpha=alpha, beta=beta, norm=norm, first_std=first_std,
+                                bias_std=bias_std, hidden_bias_std=hidden_bias_std, rng=rng))
 
 
-def resnet_layers(depth: int, width: int = 200, *, alpha: float = 1.0, beta: float = 1.0, norm: str | None = "batch",
-                  bias_std: float = 1.0, hidden_bias_std: float = 0.0, rng: np.random.Generator) -> Iterator[Layer]:
+def resnet_layers(depth: int, width: int = 200, *, skip: float = 1.0, alpha: float = 1.0, beta: float = 1.0,
+                  norm: str | None = "batch", first_std: float = 1.0, bias_std: float = 1.0,
+                  hidden_bias_std: float = 0.0, rng: np.random.Generator) -> Iterator[Layer]:
     """The layers of `resnet`, one at a time."""
-    alpha, beta = arguments.number("alpha", alpha), arguments.number("beta", beta)
+    skip, alpha, beta = (arguments.number(*pair) for pair in (("skip", skip), ("alpha", alpha), ("beta", beta)))
     arguments.one_of("norm", norm, NORMS)
-    yield from _skips(depth, width, (alpha, alpha * beta), norm, bias_std, hidden_bias_std, rng)
+    first_std = arguments.number("first_std", first_std, low=0.0)
+    yield from _skips(depth, width, (alpha * skip, alpha * beta), norm, first_std, bias_std, hidden_bias_std, rng)
 
 
 def highway(depth: int, width: int = 200, *, gamma2: float, bias_std: float = 1.0, hidden_bias_std: float = 0.0,
@@ -97,31 +104,31 @@ def highway(depth: int, width: int = 200, *, gamma2: float, bias_std: float = 1.
 def highway_layers(depth: int, width: int = 200, *, gamma2: float, bias_std: float = 1.0,
                    hidden_bias_std: float = 0.0, rng: np.random.Generator) -> Iterator[Layer]:
     """The layers of `highway`, one at a time."""
-    gamma2 = arguments.number("gamma2", gamma2, low=0.0, high=1.0)
+    depth, gamma2 = arguments.integer("depth", depth), arguments.number("gamma2", gamma2, low=0.0, high=1.0)
     gates = (float(np.sqrt(1.0 - gamma2**2)), gamma2)
-    yield from _skips(depth, width, gates, None, bias_std, hidden_bias_std, rng)
+    yield from _skips(depth, width, gates, None, 1.0, bias_std, hidden_bias_std, rng)
 
 
-def _skips(depth, width, weights, norm, bias_std, hidden_bias_std, rng):
+def _skips(depth, width, weights, norm, first_std, bias_std, hidden_bias_std, rng):
     """The layers of a net of `depth` skip connections x <- weights[0] x + weights[1] W relu(norm(x))."""
-    depth, width, bias_std, hidden_bias_std = _sizes(depth, width, bias_std, hidden_bias_std)
-    yield _first(width, bias_std, rng)
+    depth, width, bias_std, hidden_bias_std = _sizes(depth, width, bias_std, hidden_bias_std, least=0)
+    yield _first(width, first_std, bias_std, rng)
     for _ in range(depth):
         dense = Dense(he(width, width, rng), biases(width, hidden_bias_std, rng))
         yield Sum(Identity(), Chain(*NORMS[norm](width), ReLU(), dense), weights=weights)
     yield Dense(he(width, 1, rng, gain=1.0))
 
 
-def _sizes(depth, width, bias_std, hidden_bias_std):
+def _sizes(depth, width, bias_std, hidden_bias_std, least=1):
     """What all builders check, before anything is drawn."""
-    return (arguments.integer("depth", depth), arguments.integer("width", width),
+    return (arguments.integer("depth", depth, least), arguments.integer("width", width),
             arguments.number("bias_std", bias_std, low=0.0),
             arguments.number("hidden_bias_std", hidden_bias_std, low=0.0))
 
 
-def _first(width, bias_std, rng):
-    """The layer that maps the scalar to `width` units: weights N(0, 1), biases N(0, bias_std^2)."""
-    return Dense(normal(1, width, 1.0, rng), biases(width, bias_std, rng))
+def _first(width, std, bias_std, rng):
+    """The layer that maps the scalar to `width` units: weights N(0, std^2), biases N(0, bias_std^2)."""
+    return Dense(normal(1, width, std, rng), biases(width, bias_std, rng))
 
 
 def _weights_after(activation, init, slope):
