@@ -135,7 +135,8 @@ def _first(inputs, width, bias_std, rng):
 def _divide(width, v):
     """x / sqrt(v), for a mean square v that is known."""
     if not 0 < v < np.inf:
-        raise ValueError(f'alpha and beta must leave a signal for norm="analytic" to divide by, its mean square is {v:g}')
+        raise ValueError('alpha and beta must leave a signal for norm="analytic" to divide by; '
+                         f"its mean square is {v:g}")
     return Affine(np.full(width, v**-0.5), np.zeros(width))
 
 
