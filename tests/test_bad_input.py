@@ -139,6 +139,9 @@ COMPOSE = [
 ]
 
 INIT = [
+    bad("cut zero: nothing would be left", init.truncated, 3, 4, RNG, cut=0.0),
+    bad("gain negative", init.truncated, 3, 4, RNG, gain=-1.0),
+    bad("rng legacy", init.truncated, 3, 4, LEGACY),
     bad("fan_in zero", init.normal, 0, 3, 1.0, RNG),
     bad("fan_out a float", init.normal, 3, 3.0, 1.0, RNG),
     bad("std negative", init.normal, 3, 3, -1.0, RNG),

@@ -10,7 +10,8 @@ controlled study, one change at a time, 20 nets for each set-up.
 # %%
 import numpy as np
 
-from minishatter import BatchNorm, Center, Chain, Dense, ReLU, active_units, gradients, intervals, plot, stats
+from minishatter import (
+    BatchNorm, Center, Chain, Dense, ReLU, active_units, gradients, init, intervals, plot, stats)
 from minishatter.report import LEVEL, Report, progress, quick
 
 SEEDS = 6 if quick() else 20
@@ -36,20 +37,14 @@ AFTER = {"centre over the batch, after": lambda width: [Center()],
 CHOICES = {"weights": GAIN, "first biases": BIAS, "hidden biases": BIAS, "norm": ("none", *BEFORE, *AFTER)}
 
 
-def truncated_normal(shape, rng):
-    """Standard normal numbers, drawn again where they exceed two standard deviations (variance 0.774)."""
-    draws = rng.standard_normal(shape)
-    while (outside := np.abs(draws) > 2).any():
-        draws[outside] = rng.standard_normal(outside.sum())
-    return draws
-
-
 def layers(setup, depth, width, rng):
     """The layers of a net of one set-up: a scalar, `depth` rectifier layers, a scalar."""
     def dense(fan_in, fan_out, bias):
-        draw = truncated_normal if setup["weights"] == "truncated He" else lambda shape, rng: rng.standard_normal(shape)
-        gain = 2.0 if setup["weights"] == "truncated He" else GAIN[setup["weights"]]
-        return Dense(draw((fan_in, fan_out), rng) * (gain / fan_in)**0.5, bias * rng.standard_normal(fan_out))
+        if setup["weights"] == "truncated He":
+            W = init.truncated(fan_in, fan_out, rng)
+        else:
+            W = init.he(fan_in, fan_out, rng, GAIN[setup["weights"]])
+        return Dense(W, bias * rng.standard_normal(fan_out))
 
     yield Dense(rng.standard_normal((1, width)), BIAS[setup["first biases"]](width) * rng.standard_normal(width))
     yield ReLU()
