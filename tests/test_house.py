@@ -42,7 +42,7 @@ ARROWS = {
     "sweep": {"arguments", "files"},
     "wide": {"arguments"},
     "plot": {"arguments", "files"},
-    "report": {"arguments", "files"},
+    "report": {"arguments", "files", "intervals"},
     "images.kernels": set(),
     "images.conv": {"arguments", "images.kernels", "layers"},
     "images.filters": {"arguments", "init"},
