@@ -69,8 +69,8 @@ def figure_tolerance(samples: np.ndarray, reading: float, runs: int) -> np.ndarr
     sqrt(reading^2 + s^2 / runs): the figure was read to within `reading`, and the means in it have a standard
     error of their own, taken from the spread s of our n nets.
 
-    >>> figure_tolerance(np.array([0.1, 0.2, 0.3]), reading=0.02, runs=20).round(3)  # s = 0.1
-    0.03
+    >>> figure_tolerance(np.array([[0.1], [0.2], [0.3]]), reading=0.02, runs=20).round(3)  # s = 0.1
+    array([0.03])
     """
     samples, runs = arguments.array("samples", samples), arguments.integer("runs", runs)
     if len(np.atleast_1d(samples)) < 2:
