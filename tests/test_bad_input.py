@@ -17,6 +17,7 @@ from minishatter import (arguments, check, compose, files, gradients, init, inte
                          regions, report, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, train
+from minishatter.intervals import Interval
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
 
@@ -476,20 +477,26 @@ REPORT = [
     bad("name without digits", report.Report, "gradients"),
     bad("name of one digit", report.Report, "7"),
     bad("name None", report.Report, None),
-    bad("predicted NaN", CLAIM, "s", "p", NAN, 1.0, (0.0, 2.0)),
-    bad("predicted text", CLAIM, "s", "p", "one", 1.0, (0.0, 2.0)),
-    bad("measured infinite", CLAIM, "s", "p", 1.0, INF, (0.0, INF)),
-    bad("measured of another shape", CLAIM, "s", "p", 1.0, np.ones(2), (0.0, 2.0)),
-    bad("interval beside the measured value", CLAIM, "s", "p", 1.0, 1.0, (2.0, 3.0)),
-    bad("interval the wrong way round", CLAIM, "s", "p", 1.0, 1.0, (2.0, 0.0)),
-    bad("interval NaN", CLAIM, "s", "p", 1.0, 1.0, (NAN, 2.0)),
-    bad("interval a number", CLAIM, "s", "p", 1.0, 1.0, 0.5),
-    bad("interval of three numbers", CLAIM, "s", "p", 1.0, 1.0, (0.0, 1.0, 2.0)),
-    bad("tolerance negative", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), tolerance=-0.1),
-    bad("in_kind NaN", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), in_kind=NAN),
-    bad("predicted NaN", report.verdict, NAN, (0.0, 2.0), 1.0),
-    bad("measured NaN", report.verdict, 1.0, (0.0, 2.0), NAN),
-    bad("interval the wrong way round", report.verdict, 1.0, (2.0, 0.0), 1.0),
+    bad("predicted NaN", CLAIM, "s", "p", NAN, Interval(1.0, 0.0, 2.0)),
+    bad("predicted text", CLAIM, "s", "p", "one", Interval(1.0, 0.0, 2.0)),
+    bad("measured infinite", CLAIM, "s", "p", 1.0, Interval(INF, 0.0, INF)),
+    bad("measured of another shape", CLAIM, "s", "p", 1.0, np.ones(2)),
+    bad("measured an Interval of several shapes", CLAIM, "s", "p", 1.0, Interval(np.ones(2), 0.0, 2.0)),
+    bad("measured beside its interval", CLAIM, "s", "p", 1.0, Interval(1.0, 2.0, 3.0)),
+    bad("measured in an interval the wrong way round", CLAIM, "s", "p", 1.0, Interval(1.0, 2.0, 0.0)),
+    bad("measured in an interval with NaN", CLAIM, "s", "p", 1.0, Interval(1.0, NAN, 2.0)),
+    bad("measured a number and an Interval", CLAIM, "s", "p", [1.0, 1.0], [1.0, Interval(1.0, 0.0, 2.0)]),
+    bad("measured None", CLAIM, "s", "p", 1.0, None),
+    bad("tolerance negative", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=-0.1),
+    bad("tolerance of another shape", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=[0.1, 0.1]),
+    bad("in_kind NaN", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), in_kind=NAN),
+    bad("predicted NaN", report.verdict, NAN, Interval(1.0, 0.0, 2.0)),
+    bad("measured NaN", report.verdict, 1.0, NAN),
+    bad("measured in an interval the wrong way round", report.verdict, 1.0, Interval(1.0, 2.0, 0.0)),
+    bad("samples of one net", report.figure_tolerance, [0.5], 0.02, 20),
+    bad("samples NaN", report.figure_tolerance, [0.5, NAN], 0.02, 20),
+    bad("reading negative", report.figure_tolerance, [0.5, 0.6], -0.02, 20),
+    bad("runs zero", report.figure_tolerance, [0.5, 0.6], 0.02, 0),
 ]
 
 DIAGNOSE = [
@@ -668,7 +675,7 @@ def test_bad_input_is_refused_by_name(argument, function, args, kwargs, empty_fo
 def test_a_refused_claim_is_not_kept():
     log = report.Report("01_test")
     with pytest.raises(ValueError):
-        log.claim("s", "p", NAN, 1.0, (0.0, 2.0))
+        log.claim("s", "p", NAN, 1.0)
     assert log.claims == []
 
 

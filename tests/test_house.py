@@ -42,7 +42,7 @@ ARROWS = {
     "sweep": {"arguments", "files", "kernels"},
     "wide": {"arguments"},
     "plot": {"arguments", "files"},
-    "report": {"arguments", "files"},
+    "report": {"arguments", "files", "intervals"},
     "images.kernels": {"kernels"},
     "images.conv": {"arguments", "images.kernels", "layers"},
     "images.filters": {"arguments", "init"},

@@ -113,8 +113,8 @@ plot.save(fig, report.figure)
 # %%
 def compare(statement, source, read, interval):
     at = list(read)
-    print(report.claim(f"{statement}, lags {', '.join(map(str, at))}", source, list(read.values()), interval.value[at],
-                       (interval.low[at], interval.high[at]), tolerance=READING, in_kind=0.2))
+    print(report.claim(f"{statement}, lags {', '.join(map(str, at))}", source, list(read.values()), interval.at(at),
+                       tolerance=READING, in_kind=0.2))
 
 
 for statistics in STATISTICS:

@@ -126,16 +126,15 @@ for (kind, depth), interval in rank.items():
           f"centred {centred_rank[kind, depth].value:.3f}")
 rises = float(rank["feedforward", deepest].low > rank["feedforward", shallowest].high)
 print(report.claim(f"feedforward: effective rank at {deepest} layers above that at {shallowest}, intervals apart "
-                   f"(1 = yes); {what}", "convnet figure in words: whitens with depth", 1.0, rises, (rises, rises)))
+                   f"(1 = yes); {what}", "convnet figure in words: whitens with depth", 1.0, rises))
 below = float(rank["resnet", deepest].high < rank["feedforward", deepest].low)
 print(report.claim(f"at {deepest} layers: the resnet's effective rank below the feedforward net's, intervals apart "
-                   f"(1 = yes); {what}", "convnet figure in words: keeps structure", 1.0, below, (below, below)))
-value, low, high = rank["feedforward", deepest]
+                   f"(1 = yes); {what}", "convnet figure in words: keeps structure", 1.0, below))
 print(report.claim(f"feedforward, {deepest} layers: effective rank over white noise's; {what}",
-                   "convnet figure in words: white noise is 1", 1.0, value, (low, high), in_kind=0.5))
+                   "convnet figure in words: white noise is 1", 1.0, rank["feedforward", deepest], in_kind=0.5))
 apart = float(centred_rank["resnet", deepest].high < centred_rank["feedforward", deepest].low)
 print(report.claim(f"the same for centred gradients (1 = yes); {what}", "convnet figure in words: keeps structure", 1.0,
-                   apart, (apart, apart)))
+                   apart, beyond=True))
 report.write(f"Images: {what}; {MINIBATCHES} minibatches, {FILTERS} filters, batch normalisation with statistics held.")
 
 # %% [markdown]
