@@ -41,9 +41,9 @@ knowing earlier measurements, and in 05, 07, 09 and 10 what is measured or expec
 for nets without BN; the centred gradients; the gain by depth; the fifth cure). A row about several points holds if it
 holds at each of them.
 
-*Margin* is how far the verdict is from tipping, relative to the widened interval. Sections 01-06, 11 and 12 came out the
-same, to all digits shown, with two builds of BLAS, but for the two rows of section 12 that are about float32: their
-values moved (0.42 to 0.46, 0.003 to 0.009), their verdicts did not.
+*Margin* is how far the verdict is from tipping, relative to the widened interval. Sections 01-06, 11 and 12 came out
+the same, to all digits shown, with two builds of BLAS, but for the two rows of section 12 that are about float32:
+their values moved (0.42 to 0.46, 0.003 to 0.009), their verdicts did not.
 """
 COLUMNS = ("Claim", "Source", "Predicted", "Measured", f"{LEVEL:.0%} interval", "Tolerance", "In kind", "Verdict",
            "Margin")

@@ -210,8 +210,8 @@ def whitens(acf):
 
 spacing = intervals.mean_interval([whitens(row[:-1]) for row in acf[24]])
 print(report.claim("spacing below which 24 centred layers stop looking white, in steps of the paper's grid",
-                   "derived; second derivative of the covariance", whitens(predicted_acf(24)), spacing.value, spacing[1:],
-                   in_kind=0.5))
+                   "derived; second derivative of the covariance", whitens(predicted_acf(24)), spacing.value,
+                   spacing[1:], in_kind=0.5))
 
 # %% [markdown]
 # The figure. Dots are the paper's grid.
