@@ -225,4 +225,4 @@ def relative_effective_rank(D: np.ndarray, rng: np.random.Generator, draws: int 
     """
     draws = arguments.integer("draws", draws)
     rank = effective_rank(D)
-    return rank / np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)])
+    return rank / float(np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)]))

@@ -11,16 +11,19 @@ summed by one thread in a fixed order: results do not depend on the number of th
 The six loops that define a convolution are their twin, in tests/test_conv.py.
 """
 
+from typing import Any
+
 import numpy as np
 from llvmlite import binding, ir  # comes with numba
 from numba import njit, prange, types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
-KERNEL = {"cache": True, "nogil": True, "parallel": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "parallel": True,
+                          "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 
 # Vectors. numba has no type for what a register holds, so here is one, with the functions that kernels use on it. Each
-# stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits for it.
+# stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits.
 
 # Two registers of 64 bytes where a processor has 32 of those, else one of 32 bytes, of which it then has 16.
 VECTOR_BYTES = 128 if binding.get_host_cpu_features().get("avx512f") else 32
@@ -130,7 +133,7 @@ def _add_up(context, builder, signature, arguments):
     return builder.extract_element(vector, INDEX(0))
 
 
-# Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, made by `reads`.
+# Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, of `reads`.
 
 
 @njit(cache=True)
@@ -153,7 +156,7 @@ def reads(outputs, inputs, taps, stride, padding, spacing):
 def correlate(x, W, b, y, row_of, col_of):
     """y[o, i, j, n] <- b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n].
 
-    W comes as (kernel rows, kernel cols, channels, outs) and b as (outs,), the outs filled up with zeros to whole eights.
+    W comes as (kernel rows, kernel cols, channels, outs) and b as (outs,), the outs filled up by zeros to whole eights.
     """
     tap_rows, tap_cols, channels, _ = W.shape
     outs, rows, cols, N = y.shape
