@@ -59,6 +59,20 @@ def looks_linear(fan_in, fan_out, rng):
     return np.concatenate([W, -W])
 
 
+def standardised(fan_in: int, fan_out: int, rng: np.random.Generator,
+                 gain: float = 2 / (1 - 1 / np.pi)) -> np.ndarray:
+    """He weights that add up to 0: each unit's have mean 0 and mean square gain / fan_in, exactly.
+
+    Behind rectifiers such a unit reads x - mean of x over the units, so inputs of uncorrelated signals keep
+    uncorrelated signals: the assumption of the theorems. What is left of the second moment 1/2 is
+    (1 - 1/pi) / 2, hence the gain for signals of one variance; gain 2 is He's. fan_in >= 2.
+    Weight standardisation, Qiao et al. 2019.
+    """
+    W = normal(arguments.integer("fan_in", fan_in, least=2), fan_out, 1.0, rng)
+    W -= W.mean(axis=0)
+    return W * np.sqrt(arguments.number("gain", gain, low=0.0) / (W**2).sum(axis=0))
+
+
 def biases(units, std, rng):
     """N(0, std^2) biases, shape (units,); std = 0 gives zeros and draws nothing."""
     units, std = arguments.integer("units", units), arguments.number("std", std, low=0.0)

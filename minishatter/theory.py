@@ -49,10 +49,7 @@ def batchnorm_resnet(depth, beta=1.0):
     The theorem counts L - 1 residual layers; v_l is the variance of the signal that
     batch normalisation divides by in the l-th of them.
     """
-    depth, beta = arguments.integer("depth", depth), _factor("beta", beta)
-    v = beta**2 * np.arange(depth - 1) + 1.0
-    variance, covariance = beta**2 * (depth - 1) + 1.0, float(np.prod(1 + beta**2 / (2 * v)))
-    return Moments(variance, covariance, covariance / variance)
+    return _normalised(depth, beta, share=1.0)
 
 
 def batchnorm_resnet_asymptote(depth, beta=1.0):
@@ -66,6 +63,33 @@ def batchnorm_resnet_asymptote(depth, beta=1.0):
         raise ValueError(f"depth must be at least 1 / beta^2 = {1 / beta**2:g}, got {depth}: "
                          "below it the asymptote exceeds 1 and is no correlation; use batchnorm_resnet")
     return 1 / (beta * math.sqrt(depth))
+
+
+SPREAD = 1 - 1 / math.pi  # what is left of E[relu(z)^2], z ~ N(0, 1), around the mean: E[relu(z)]^2 is 1/pi of it
+
+
+def centred_resnet(depth: int, beta: float = 1.0) -> Moments:
+    """Theorem 3 for batch normalisation as it is: it divides by the spread *around the batch mean*.
+
+    A branch sees z ~ N(0, 1), so with He weights it adds beta^2 2 E[relu(z)^2] = beta^2 to the second moment of
+    a unit. Of that, beta^2 2 E[relu(z)]^2 = beta^2 / pi is the square of a mean that all inputs share, and the next
+    batch normalisation takes it away: v_l = 1 + beta^2 (1 - 1/pi) l. Nothing else changes:
+
+        variance = prod (1 + beta^2 / v_l),   covariance = prod (1 + beta^2 / (2 v_l)),   l = 0 .. L - 2.
+
+    With k = 1 / SPREAD and a = k / beta^2 these factors are (l + a + k) / (l + a) and (l + a + k/2) / (l + a), so
+    the variance grows like L^k = L^1.467 and R falls like L^(-k/2) = L^-0.733; Theorem 3 has L and L^-0.5.
+    Derived for this project, for infinite width and batch.
+    """
+    return _normalised(depth, beta, share=SPREAD)
+
+
+def _normalised(depth, beta, share):
+    """Moments of depth - 1 residual layers, where the variance that is divided by grows by share beta^2 in each."""
+    depth, beta = arguments.integer("depth", depth), _factor("beta", beta)
+    v = share * beta**2 * np.arange(depth - 1) + 1.0
+    variance, covariance = (float(np.prod(1 + beta**2 / (both * v))) for both in (1, 2))
+    return Moments(variance, covariance, covariance / variance)
 
 
 def highway(depth, gamma2):
@@ -95,24 +119,25 @@ def _layers(variance_factor, covariance_factor, depth):
 # The assumption, satisfied exactly.
 
 
-def gated_gradients(depth, width, runs, rng, *, skip=0.0, branch=1.0, normalise=False):
+def gated_gradients(depth, width, runs, rng, *, skip=0.0, branch=1.0, share=None):
     """Gradients at two inputs of nets whose units are active by independent coin flips: (runs, 2).
 
     Forward mode, from t = v with v ~ N(0, I): t <- skip t + branch W (gate t) / std,
     W ~ N(0, 2/width), a new gate for each unit, layer and input; then a read-out N(0, 1/width).
-    Both inputs share the weights. std is 1, or with normalise the square root of
-    v_l = branch^2 l + 1, as in Theorem 3. skip, branch: 0, 1 for Theorem 1; alpha,
+    Both inputs share the weights. std is 1, or with a share the square root of v_l = share branch^2 l + 1:
+    1 in Theorem 3, SPREAD under centering. skip, branch: 0, 1 for Theorem 1; alpha,
     alpha beta for 2; gamma1, gamma2 for Corollary 1. The moments are exact at any width.
     """
     depth, width = arguments.integer("depth", depth), arguments.integer("width", width)
     runs, rng = arguments.integer("runs", runs), arguments.generator("rng", rng)
     skip, branch = arguments.number("skip", skip), arguments.number("branch", branch)
+    share = None if share is None else arguments.number("share", share, low=0.0)
     t = np.repeat(rng.standard_normal((runs, 1, width)), 2, axis=1)  # (runs, 2, width): both inputs see one v
     with np.errstate(over="ignore", invalid="ignore"):
         for l in range(depth):
             gate = rng.random(t.shape) < 0.5
             W = rng.standard_normal((runs, width, width)) * math.sqrt(2 / width)
-            std = math.sqrt(branch**2 * l + 1) if normalise else 1.0
+            std = 1.0 if share is None else math.sqrt(share * branch**2 * l + 1)
             t = skip * t + branch * ((gate * t / std) @ W)
     readout = rng.standard_normal((runs, width, 1)) / math.sqrt(width)
     gradients = (t @ readout)[:, :, 0]
