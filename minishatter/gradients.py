@@ -164,7 +164,7 @@ def batch_moments(build: Callable[[np.random.Generator], Net], points: int, inpu
     return np.array(rows)
 
 
-def _draws(build, runs, seed, progress) -> Iterator:
+def _draws(build, runs, seed, progress):
     """The nets build(default_rng([*seed, run])), one at a time."""
     if not callable(build):
         raise TypeError(f"build must be a function of rng that makes a net, got {build!r}")
@@ -183,11 +183,11 @@ def _checked(net: Net, x: np.ndarray, statistics: str,
     arguments.one_of("statistics", statistics, STATISTICS)
     if isinstance(net, Chain):
         return x, net.layers
-    if hasattr(net, "forward"):
-        return x, (net,)
-    if not hasattr(net, "__iter__"):
+    if isinstance(net, Iterable):
+        return x, _one_by_one(net)
+    if not hasattr(net, "forward"):
         raise TypeError(f"net must be a layer, a Chain or an iterable of layers, got {net!r}")
-    return x, _one_by_one(net)
+    return x, (net,)
 
 
 def _one_by_one(net: Iterable[Layer]) -> Iterator[Layer]:

@@ -11,12 +11,14 @@ layers.py with its batch statistics held; the twin in NumPy is in the docstring.
 Behind them two that cut an interval into pieces. Those of the convnets are in images/kernels.py.
 """
 
+from typing import Any
+
 import numba
 import numpy as np
 from numba import njit
 
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
-ROW_PASS = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+ROW_PASS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 
 
 @njit(**ROW_PASS)

@@ -13,6 +13,7 @@ set-ups of tutorial 10:
 """
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +115,7 @@ def _distinct(g):
     return int(1 + np.sum(np.diff(ordered) > 1e-9 * np.abs(g).max(initial=0.0)))
 
 
-def picture(x: np.ndarray, g: np.ndarray, title: str, path) -> None:
+def picture(x: np.ndarray, g: np.ndarray, title: str, path: str | Path) -> None:
     """Save a picture of the gradient g (n,) along the grid x (n,), and of its covariance of rank one.
 
     >>> import tempfile, pathlib

@@ -175,7 +175,8 @@ def _read(text):
 
 def _loose(key):
     """A point whose numbers have no type: 200 and 200.0 are the same here, true and 1 are not."""
-    return json.dumps([float(value) if type(value) is int and abs(value) < 2**53 else value for value in json.loads(key)])
+    return json.dumps([float(value) if type(value) is int and abs(value) < 2**53 else value
+                       for value in json.loads(key)])
 
 
 class _Table:
@@ -220,7 +221,7 @@ class _Table:
             os.truncate(self.path, len(whole))
 
     def refuse_look_alikes(self, points):
-        """Raise if a finished row has a missing point's numbers in another type: 200 for 200.0, as spreadsheets write."""
+        """Raise if a finished row has a missing point's numbers in another type: 200 for 200.0, as in a spreadsheet."""
         alike = {_loose(key): key for key in self.rows if key not in points}
         for key in points:
             other = alike.get(_loose(key)) if key not in self.rows else None

@@ -690,7 +690,8 @@ ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
-                   wide, sweep, files, report, plot, conv, filters, convnets, train, checkpoint, clusters, data, download):
+                   wide, sweep, files, report, plot, conv, filters, convnets, train, checkpoint, clusters, data,
+                   download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from minishatter import BatchNorm, Chain, Dense, Identity, ReLU, Sum, gradients, nets, stats
+from minishatter import BatchNorm, Chain, Dense, Identity, ReLU, Sum, gradients, stats
 from tutorials import conventions
 
 WIDTH, READ_OUTS = 6, [0, 1, 3]

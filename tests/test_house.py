@@ -108,7 +108,8 @@ def test_every_form_of_an_import_is_seen(text, modules):
 
 
 def test_an_import_from_the_package_above_is_seen():
-    assert set(inside(ast.parse("from .. import stats\nfrom . import conv"), "images.train")) == {"stats", "images.conv"}
+    tree = ast.parse("from .. import stats\nfrom . import conv")
+    assert set(inside(tree, "images.train")) == {"stats", "images.conv"}
 
 
 def test_every_module_has_its_line_among_the_arrows():

@@ -8,7 +8,6 @@ import pytest
 from minishatter import Chain, Dense, ReLU, intervals, stats
 from minishatter.gradients import input_gradient
 
-
 SIGMAS = 4  # a true statement fails a test of 4 standard errors once in 16,000 draws, and the seeds are fixed
 
 

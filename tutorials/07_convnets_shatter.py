@@ -13,8 +13,8 @@ import numpy as np
 
 from minishatter import freeze, intervals, plot, stats
 from minishatter.images import clusters, convnets, data
-from minishatter.report import LEVEL, Report, progress, quick
 from minishatter.images.train import batch_last
+from minishatter.report import LEVEL, Report, progress, quick
 
 DEPTHS = (2, 4) if quick() else (2, 4, 10, 24, 50)
 MINIBATCHES, N = (5, 16) if quick() else (5, 256)

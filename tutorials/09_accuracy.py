@@ -129,7 +129,8 @@ def draw(by_cell, what):
             axes[0, 0].plot([depth] * len(values), values, "o", color=COLOURS[kind], markersize=4)
         axes[0, 1].plot(list(PAPER[kind]), list(PAPER[kind].values()), "x-", color=COLOURS[kind], label=kind)
     axes[0, 0].set(title=f"Measured: {what}\nAdam at {RATE}, batch {BATCH}, shifts and flips", ylabel="test accuracy")
-    axes[0, 1].set(title="The paper: 50,000 CIFAR-10 images, 10 runs\nAdam, the rate dropped until the loss stopped falling")
+    axes[0, 1].set(title="The paper: 50,000 CIFAR-10 images, 10 runs\n"
+                         "Adam, the rate dropped until the loss stopped falling")
     for ax in axes[0]:
         ax.set(xscale="log", xlabel="depth", ylim=(0, 0.9))
         ax.set_xticks(DEPTHS, DEPTHS)

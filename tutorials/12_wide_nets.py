@@ -40,7 +40,7 @@ def claim_by(statement, source, keys, predicted, measured, **kwargs):
 
 # %%
 ROOT_HALF = 0.5**0.5
-KINDS = {  # name: (builder, the options of wide.gradient_correlation at depth L, the paper's theorem at depth L, colour)
+KINDS = {  # name: (builder, the options of wide.gradient_correlation at depth L, the theorem at depth L, colour)
     "feedforward": (lambda L, width, rng: nets.feedforward_layers(L, width, rng=rng), lambda L: {},
                     lambda L: theory.feedforward(L).correlation, plot.COLOUR["feedforward"]),
     "resnet": (lambda L, width, rng: nets.resnet_layers(L, width, alpha=ROOT_HALF, norm=None, rng=rng),
@@ -69,7 +69,7 @@ def measure(name, L, width):
 
 by_depth = {(name, L): measure(name, L, WIDTH) for name in KINDS for L in DEPTHS}
 by_width = {(name, width): measure(name, FIXED_DEPTH, width) for name in KINDS for width in WIDTHS}
-for name, (_, _, theorem, _) in KINDS.items():
+for name in KINDS:
     shallow = [L for L in DEPTHS if L <= 10]
     claim_by(f"correlation, {name}, width {WIDTH}, L =", "infinite width", shallow,
              [infinite(name, L) for L in shallow], [by_depth[name, L] for L in shallow], tolerance=1e-9, in_kind=0.05)
@@ -87,8 +87,8 @@ print(report.claim(f"plain net: slope of log R against log L, infinite width, L 
                    "derived: L^-3", -3.0, slope, tolerance=0.05, beyond=True))
 
 # %% [markdown]
-# **Two gradients.** df/dx has a covariance of its own, the mixed derivative of the signal's: it turns negative, because a
-# nearly homogeneous f has slopes of opposite sign on the two sides of 0.
+# **Two gradients.** df/dx has a covariance of its own, the mixed derivative of the signal's: it turns negative, because
+# a nearly homogeneous f has slopes of opposite sign on the two sides of 0.
 
 # %%
 x = gradients.grid(33)
@@ -101,8 +101,8 @@ print(report.claim(f"df/dx, plain nets of {FIXED_DEPTH} layers: correlation of x
                    "covariance of df/dx", predicted_row[at], row.at(at), in_kind=0.1, beyond=True))
 
 # %% [markdown]
-# **When can a theorem be trusted?** The first depth from which theorem and infinite width stay within 0.02 of each other (both
-# tend to 0, so in the end they agree in that sense), and the largest factor between them up to there.
+# **When can a theorem be trusted?** The first depth from which theorem and infinite width stay within 0.02 of each
+# other (both tend to 0, so in the end they agree in that sense), and the largest factor between them up to there.
 
 # %%
 notes = ["What the theorem says, what infinite width says, what is measured: correlation at the inputs -1 and 1, "

@@ -13,6 +13,7 @@ The six loops that define a convolution are their twin, in tests/test_conv.py.
 
 import functools
 import threading
+from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir  # comes with numba
@@ -22,7 +23,8 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 from ..kernels import threading_layer
 
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
-KERNEL = {"cache": True, "nogil": True, "parallel": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "parallel": True,
+                          "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 TURN = threading.Lock()
 
 
@@ -40,7 +42,7 @@ def kernel(function):
     return call
 
 # Vectors. numba has no type for what a register holds, so here is one, with the functions that kernels use on it. Each
-# stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits for it.
+# stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits.
 
 # Two registers of 64 bytes where a processor has 32 of those, else one of 32 bytes, of which it then has 16.
 VECTOR_BYTES = 128 if binding.get_host_cpu_features().get("avx512f") else 32
@@ -150,7 +152,7 @@ def _add_up(context, builder, signature, arguments):
     return builder.extract_element(vector, INDEX(0))
 
 
-# Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, made by `reads`.
+# Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, of `reads`.
 
 
 @njit(cache=True)
