@@ -15,7 +15,7 @@ A claim about several points holds if it holds at each of them.
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ import numpy as np
 from . import arguments, files
 from .intervals import Interval
 
+Numbers = float | Sequence | np.ndarray
 VERDICTS = ("agrees", "agrees in kind", "differs")
 PARTS = ("The paper", "Beyond the paper")
 LEVEL = 0.99  # of the intervals: with some hundred rows, about one true claim may still fall outside
@@ -78,7 +79,7 @@ def figure_tolerance(samples: np.ndarray, reading: float, runs: int) -> np.ndarr
     return np.hypot(arguments.number("reading", reading, 0.0), samples.std(axis=0, ddof=1) / np.sqrt(runs))
 
 
-def verdict(predicted: np.ndarray, measured: Interval | np.ndarray, tolerance: np.ndarray = 0.0,
+def verdict(predicted: Numbers, measured: Interval | Numbers, tolerance: Numbers = 0.0,
             in_kind: float = 0.0) -> tuple[str, float]:
     """The verdict by the rule above, and its margin; arguments as in `Report.claim`.
 
@@ -88,7 +89,7 @@ def verdict(predicted: np.ndarray, measured: Interval | np.ndarray, tolerance: n
     >>> verdict(3.5, Interval(2.0, 1.0, 3.0), tolerance=1.0)  # [0, 4] holds 3.5, and half a unit more is a quarter
     ('agrees', 0.25)
     """
-    predicted, (value, low, high), tolerance = _row_of_numbers(predicted, measured, tolerance)
+    predicted, (value, low, high), tolerance = _row_of_numbers(predicted, measured, tolerance)  # arrays now
     in_kind = arguments.number("in_kind", in_kind, 0.0)
     low, high = low - tolerance, high + tolerance
     half = (high - low) / 2
@@ -102,10 +103,11 @@ def verdict(predicted: np.ndarray, measured: Interval | np.ndarray, tolerance: n
 def _smallest(slack, half):
     """The smallest slack / half over the points; an exact value, half = 0, is infinitely far inside or outside."""
     exact = np.where(slack < 0, -np.inf, np.inf)
-    return float(np.min(np.divide(slack, half, out=exact, where=half > 0)))
+    return float(np.min(np.where(half > 0, slack / np.where(half > 0, half, 1.0), exact)))
 
 
-def _row_of_numbers(predicted, measured, tolerance):
+def _row_of_numbers(predicted: Numbers, measured: Interval | Numbers,
+                    tolerance: Numbers) -> tuple[np.ndarray, Interval, np.ndarray]:
     """What one row predicts, its Interval and its tolerance: finite arrays of one shape; the tolerance may be one."""
     predicted, measured = arguments.array("predicted", predicted), _interval(measured)
     if not predicted.shape == measured.value.shape == measured.low.shape == measured.high.shape:
@@ -119,11 +121,12 @@ def _row_of_numbers(predicted, measured, tolerance):
     return predicted, measured, tolerance
 
 
-def _interval(measured):
+def _interval(measured: Interval | Numbers) -> Interval:
     """One Interval of arrays, from an Interval, from a list of them, or from exact numbers."""
     if isinstance(measured, (list, tuple)) and measured and all(isinstance(part, Interval) for part in measured):
-        measured = Interval(*zip(*measured))
-    parts = measured if isinstance(measured, Interval) else [measured] * 3
+        parts = [np.array(part) for part in zip(*measured)]
+    else:
+        parts = list(measured) if isinstance(measured, Interval) else [measured] * 3
     return Interval(*(arguments.array("measured", part) for part in parts))
 
 
@@ -156,19 +159,18 @@ class Report:
         if len(self.name) < 2 or not self.name[:2].isdigit():
             raise ValueError(f"name must start with the tutorial's two digits, got {name!r}")
         self.figure = folder() / f"{self.name}.png"
-        self.claims = []
+        self.claims: list[Claim] = []
 
-    def claim(self, statement: str, source: str, predicted: np.ndarray, measured: Interval | np.ndarray, *,
-              tolerance: np.ndarray = 0.0, in_kind: float = 0.0, beyond: bool = False) -> Claim:
+    def claim(self, statement: str, source: str, predicted: Numbers, measured: Interval | Numbers, *,
+              tolerance: Numbers = 0.0, in_kind: float = 0.0, beyond: bool = False) -> Claim:
         """Add a row and return it as a Claim.
 
         predicted: a number or an array. measured: an Interval as it is, or one for each prediction, or the
         exact number or array. tolerance: one, or one for each prediction; see `figure_tolerance`.
         beyond: the paper does not state it. Raises ValueError on NaN, and if the interval does not hold its value.
         """
-        predicted, measured, tolerance = _row_of_numbers(predicted, measured, tolerance)
-        decided = verdict(predicted, measured, tolerance, in_kind)
-        claim = Claim(statement, source, predicted, measured, tolerance, float(in_kind), bool(beyond), *decided)
+        row = _row_of_numbers(predicted, measured, tolerance)
+        claim = Claim(statement, source, *row, float(in_kind), bool(beyond), *verdict(*row, in_kind))
         self.claims.append(claim)
         return claim
 

@@ -10,7 +10,7 @@ from numba import config
 from minishatter import Center, Chain, Dense, ReLU, active_units, freeze, gradients, nets, regions, stats
 from minishatter.images.train import cast
 
-pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT the kernels are Python loops: minutes")
+pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT: minutes")
 
 X = gradients.grid()
 DEPTH, WIDTH, SEEDS = 24, 200, 8
