@@ -123,10 +123,11 @@ def _row_of_numbers(predicted: Numbers, measured: Interval | Numbers,
 
 def _interval(measured: Interval | Numbers) -> Interval:
     """One Interval of arrays, from an Interval, from a list of them, or from exact numbers."""
-    if isinstance(measured, (list, tuple)) and measured and all(isinstance(part, Interval) for part in measured):
-        parts = [np.array(part) for part in zip(*measured)]
-    else:
-        parts = list(measured) if isinstance(measured, Interval) else [measured] * 3
+    parts: Iterable = (measured,) * 3
+    if isinstance(measured, Interval):
+        parts = measured
+    elif isinstance(measured, (list, tuple)) and measured and all(isinstance(part, Interval) for part in measured):
+        parts = zip(*measured)
     return Interval(*(arguments.array("measured", part) for part in parts))
 
 
