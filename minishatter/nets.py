@@ -1,8 +1,9 @@
 """The nets of the paper: feedforward, residual, highway. The only core file that puts concrete layers together.
 
-Each maps `inputs` numbers (one, on the grid) to a scalar through `depth` hidden rectifier layers of
-`width` units. The first layer has weights N(0, 1 / inputs) and biases N(0, bias_std^2), so that
-on the grid its kinks are spread, and is never centred. The theorems speak of inputs x ~ N(0, I), inputs large.
+Each maps a scalar, or `inputs` numbers, to a scalar through `depth` hidden rectifier layers of `width`
+units: the depth of figure 1 and of the theorems. Figure 2 fits if its depth counts weight matrices,
+two more than rectifiers: see `resnet`. The first layer has weights N(0, 1 / inputs) and biases N(0, bias_std^2),
+so that on the grid its kinks are spread, and is never centred. The theorems speak of inputs x ~ N(0, I), many of them.
 
 `feedforward(...)` is a Chain. `feedforward_layers(...)` takes the same arguments
 and yields the same layers one at a time, each drawn when it is asked for: a net
@@ -54,7 +55,7 @@ def feedforward_layers(depth: int, width: int = 200, *, inputs: int = 1, norm: s
     rectifier = (lambda: PReLU(slope)) if activation == "prelu" else ACTIVATIONS[activation]
     weights = _weights_after(activation, init, slope)
     fan_in = 2 * width if activation == "crelu" else width
-    yield _first(inputs, width, bias_std, rng)
+    yield _first(inputs, width, 1.0, bias_std, rng)
     yield rectifier()
     for _ in range(depth - 1):
         yield Dense(weights(fan_in, width, rng), biases(width, hidden_bias_std, rng))
@@ -63,28 +64,33 @@ def feedforward_layers(depth: int, width: int = 200, *, inputs: int = 1, norm: s
     yield Dense(weights(fan_in, 1, rng))
 
 
-def resnet(depth: int, width: int = 200, *, inputs: int = 1, alpha: float = 1.0, beta: float = 1.0,
-           norm: str | None = "batch", bias_std: float = 1.0, hidden_bias_std: float = 0.0,
+def resnet(depth: int, width: int = 200, *, inputs: int = 1, skip: float = 1.0, alpha: float = 1.0, beta: float = 1.0,
+           norm: str | None = "batch", first_std: float = 1.0, bias_std: float = 1.0, hidden_bias_std: float = 0.0,
            rng: np.random.Generator) -> Chain:
-    """Dense(inputs, width), then `depth` times x <- alpha (x + beta W relu(norm(x))), then Dense(width, 1).
+    """Dense(inputs, width), then `depth` times x <- alpha (skip x + beta W relu(norm(x))), then Dense(width, 1).
 
-    alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper). The norm "batch" of
-    the first branch takes the first layer's biases away: the kinks of that branch lie at the mean of x.
-    norm "analytic" divides by sqrt(v), v the mean square of x over the draw of the net for inputs of mean square 1:
-    the net of Theorem 3's proof. The last layer reads x itself, no rectifier before it, so its weights are
-    N(0, 1/width). Without norm the gradient has variance (alpha^2 (1 + beta^2))^depth (Theorem 2).
+    alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper). norm: None, "center", "batch",
+    or "analytic", which divides by sqrt(v), v the mean square of x over the draw of the net for inputs of mean
+    square 1, as in the proof of Theorem 3. A batch norm in the first branch takes the first biases away: the kinks of
+    that branch lie at the mean of x. The last layer reads x itself, no rectifier before it: weights N(0, 1/width).
+    Without norm the gradient has variance first_std^2 (alpha^2 (skip^2 + beta^2))^depth (Theorem 2 if skip = 1).
+    Figure 2's nets "of depth L" are resnet(L - 2, first_std=sqrt(2)): L weight matrices, all of variance
+    2 / fan_in but the last, whose scale no autocorrelation sees. skip = 0 gives its feedforward nets, and depth 0,
+    its L = 2, a linear net. No source states this count; tutorial 03 shows how it was found.
     """
-    return Chain(*resnet_layers(depth, width, inputs=inputs, alpha=alpha, beta=beta, norm=norm, bias_std=bias_std,
-                                hidden_bias_std=hidden_bias_std, rng=rng))
+    return Chain(*resnet_layers(depth, width, inputs=inputs, skip=skip, alpha=alpha, beta=beta, norm=norm,
+                                first_std=first_std, bias_std=bias_std, hidden_bias_std=hidden_bias_std, rng=rng))
 
 
-def resnet_layers(depth: int, width: int = 200, *, inputs: int = 1, alpha: float = 1.0, beta: float = 1.0,
-                  norm: str | None = "batch", bias_std: float = 1.0, hidden_bias_std: float = 0.0,
-                  rng: np.random.Generator) -> Iterator[Layer]:
+def resnet_layers(depth: int, width: int = 200, *, inputs: int = 1, skip: float = 1.0, alpha: float = 1.0,
+                  beta: float = 1.0, norm: str | None = "batch", first_std: float = 1.0, bias_std: float = 1.0,
+                  hidden_bias_std: float = 0.0, rng: np.random.Generator) -> Iterator[Layer]:
     """The layers of `resnet`, one at a time."""
-    alpha, beta = arguments.number("alpha", alpha), arguments.number("beta", beta)
+    skip, alpha, beta = (arguments.number(*pair) for pair in (("skip", skip), ("alpha", alpha), ("beta", beta)))
     arguments.one_of("norm", norm, (*NORMS, "analytic"))
-    yield from _skips(depth, width, inputs, (alpha, alpha * beta), norm, bias_std, hidden_bias_std, rng)
+    first_std = arguments.number("first_std", first_std, low=0.0)
+    yield from _skips(depth, width, inputs, (alpha * skip, alpha * beta), norm, first_std, bias_std, hidden_bias_std,
+                      rng)
 
 
 def highway(depth: int, width: int = 200, *, gamma2: float, inputs: int = 1, bias_std: float = 1.0,
@@ -101,16 +107,16 @@ def highway(depth: int, width: int = 200, *, gamma2: float, inputs: int = 1, bia
 def highway_layers(depth: int, width: int = 200, *, gamma2: float, inputs: int = 1, bias_std: float = 1.0,
                    hidden_bias_std: float = 0.0, rng: np.random.Generator) -> Iterator[Layer]:
     """The layers of `highway`, one at a time."""
-    gamma2 = arguments.number("gamma2", gamma2, low=0.0, high=1.0)
+    depth, gamma2 = arguments.integer("depth", depth), arguments.number("gamma2", gamma2, low=0.0, high=1.0)
     gates = (float(np.sqrt(1.0 - gamma2**2)), gamma2)
-    yield from _skips(depth, width, inputs, gates, None, bias_std, hidden_bias_std, rng)
+    yield from _skips(depth, width, inputs, gates, None, 1.0, bias_std, hidden_bias_std, rng)
 
 
-def _skips(depth, width, inputs, weights, norm, bias_std, hidden_bias_std, rng):
+def _skips(depth, width, inputs, weights, norm, first_std, bias_std, hidden_bias_std, rng):
     """The layers of a net of `depth` skip connections x <- weights[0] x + weights[1] W relu(norm(x))."""
-    depth, width, bias_std, hidden_bias_std = _sizes(depth, width, bias_std, hidden_bias_std)
-    yield _first(inputs, width, bias_std, rng)
-    v = 1 + bias_std**2  # the mean square of a signal, of which a branch keeps 1 / 2 and He weights double it
+    depth, width, bias_std, hidden_bias_std = _sizes(depth, width, bias_std, hidden_bias_std, least=0)
+    yield _first(inputs, width, first_std, bias_std, rng)
+    v = first_std**2 + bias_std**2  # mean square of a signal; a rectifier halves it, and He weights double that
     for _ in range(depth):
         before = [_divide(width, v)] if norm == "analytic" else NORMS[norm](width)
         dense = Dense(he(width, width, rng), biases(width, hidden_bias_std, rng))
@@ -119,17 +125,17 @@ def _skips(depth, width, inputs, weights, norm, bias_std, hidden_bias_std, rng):
     yield Dense(he(width, 1, rng, gain=1.0))
 
 
-def _sizes(depth, width, bias_std, hidden_bias_std):
+def _sizes(depth, width, bias_std, hidden_bias_std, least=1):
     """What all builders check, before anything is drawn."""
-    return (arguments.integer("depth", depth), arguments.integer("width", width),
+    return (arguments.integer("depth", depth, least), arguments.integer("width", width),
             arguments.number("bias_std", bias_std, low=0.0),
             arguments.number("hidden_bias_std", hidden_bias_std, low=0.0))
 
 
-def _first(inputs, width, bias_std, rng):
-    """The layer that maps the input to `width` units: weights N(0, 1 / inputs), biases N(0, bias_std^2)."""
+def _first(inputs, width, std, bias_std, rng):
+    """The layer that maps the input to `width` units: weights N(0, std^2 / inputs), biases N(0, bias_std^2)."""
     inputs = arguments.integer("inputs", inputs)
-    return Dense(normal(inputs, width, inputs**-0.5, rng), biases(width, bias_std, rng))
+    return Dense(normal(inputs, width, std * inputs**-0.5, rng), biases(width, bias_std, rng))
 
 
 def _divide(width, v):

@@ -171,7 +171,7 @@ INIT = [
 
 # What all builders refuse, by the same words.
 BUILDERS = [row for build, options in ((nets.feedforward, {}), (nets.resnet, {}), (nets.highway, {"gamma2": 0.5}))
-            for row in (bad("depth zero", build, 0, 5, **options, rng=RNG),
+            for row in (bad("depth negative", build, -1, 5, **options, rng=RNG),
                         bad("depth a float", build, 3.0, 5, **options, rng=RNG),
                         bad("depth a boolean", build, True, 5, **options, rng=RNG),
                         bad("depth missing", build, **options, rng=RNG),
@@ -186,10 +186,12 @@ BUILDERS = [row for build, options in ((nets.feedforward, {}), (nets.resnet, {})
                         bad("hidden_bias_std NaN", build, 3, 5, **options, hidden_bias_std=NAN, rng=RNG),
                         bad("hidden_bias_std negative in a net of one layer", build, 1, 5, **options,
                             hidden_bias_std=-1.0, rng=RNG),
-                        bad("depth zero, of the layers one at a time", getattr(nets, f"{build.__name__}_layers"),
-                            0, 5, **options, rng=RNG))]
+                        bad("depth negative, of the layers one at a time", getattr(nets, f"{build.__name__}_layers"),
+                            -1, 5, **options, rng=RNG))]
 
 NETS = BUILDERS + [
+    bad("depth zero", nets.feedforward, 0, 5, rng=RNG),
+    bad("depth zero", nets.highway, 0, 5, gamma2=0.5, rng=RNG),
     bad("norm unknown", nets.feedforward, 3, 5, norm="layer", rng=RNG),
     bad("norm a boolean", nets.feedforward, 3, 5, norm=True, rng=RNG),
     bad("norm a list", nets.feedforward, 3, 5, norm=["batch"], rng=RNG),
@@ -202,6 +204,8 @@ NETS = BUILDERS + [
     bad("beta text", nets.resnet, 3, 5, beta="0.1", rng=RNG),
     bad("alpha zero: nothing to divide by", nets.resnet, 3, 5, alpha=0.0, norm="analytic", rng=RNG),
     bad("norm of resnets only", nets.feedforward, 3, 5, norm="analytic", rng=RNG),
+    bad("skip None", nets.resnet, 3, 5, skip=None, rng=RNG),
+    bad("first_std negative", nets.resnet, 3, 5, first_std=-1.0, rng=RNG),
     bad("gamma2 missing", nets.highway, 3, 5, rng=RNG),
     bad("gamma2 above 1", nets.highway, 3, 5, gamma2=1.5, rng=RNG),
     bad("gamma2 below 0", nets.highway, 3, 5, gamma2=-0.1, rng=RNG),

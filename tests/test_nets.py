@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from minishatter import nets
+from minishatter import gradients, nets
 from minishatter.compose import Chain, Sum, active_units
-from minishatter.layers import CReLU, Dense, PReLU, ReLU
 from minishatter.intervals import mean_interval
+from minishatter.layers import CReLU, Dense, PReLU, ReLU
 
 LEVEL = 0.9999  # of every interval: with fixed seeds, a test that passes once passes always
 RECTIFIERS = {"relu": ReLU, "crelu": CReLU, "prelu": PReLU}
@@ -67,6 +67,36 @@ def test_highway_is_a_resnet_without_norm(rng):
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_depth_is_the_number_of_rectifiers(build, depth, rng):
     assert len(active_units(build(depth, 5, rng=rng), np.ones((2, 1)))) == depth
+
+
+@pytest.mark.parametrize("skip, beta", [(0.0, 1.0), (1.0, 1.0), (1.0, 0.1)])
+@pytest.mark.parametrize("depth", [2, 4, 10])
+def test_figure_2_counts_weight_matrices(skip, beta, depth, rng):
+    """resnet(L - 2) has L of them, and L - 2 rectifiers."""
+    net = nets.resnet(depth - 2, 5, skip=skip, beta=beta, first_std=2**0.5, rng=rng)
+    assert sum(key.endswith("W") for key in net.params) == depth
+    assert len(active_units(net, np.ones((2, 1)))) == depth - 2
+    assert [layer.weights for layer in net.layers[1:-1]] == [(skip, beta)] * (depth - 2)
+
+
+def test_without_skip_a_resnet_is_a_feedforward_net(rng):
+    """The same values and gradients as the chain of its branches, statistics held and through."""
+    net, x = nets.resnet(3, 5, skip=0.0, rng=rng), np.linspace(-2, 2, 16)
+    first, *skips, last = net.layers
+    chain = Chain(first, *(layer for skip in skips for layer in skip.branches[1].layers), last)
+    assert kinds(chain) == ["Dense", *3 * ["BatchNorm", "ReLU", "Dense"], "Dense"]
+    np.testing.assert_array_equal(net.forward(x[:, None])[0], chain.forward(x[:, None])[0])
+    for statistics in ("held", "through"):
+        np.testing.assert_allclose(gradients.input_gradient(net, x, statistics),
+                                   gradients.input_gradient(chain, x, statistics), rtol=1e-12, atol=1e-12)
+
+
+def test_a_resnet_of_depth_0_is_linear(rng):
+    """Figure 2's L = 2: all its gradients are one number, the sum of v_u w_u."""
+    net = nets.resnet(0, 7, rng=rng)
+    slope = (net.layers[0].params["W"] @ net.layers[1].params["W"])[0, 0]
+    assert kinds(net) == ["Dense", "Dense"]
+    np.testing.assert_allclose(gradients.input_gradient(net, np.linspace(-2, 2, 16), "through"), slope, rtol=1e-12)
 
 
 @every_builder
@@ -146,6 +176,13 @@ def test_the_first_layer_of_many_inputs_keeps_their_mean_square(build, rng):
     W = next(lazily(build)(1, 503, inputs=11, rng=rng)).params["W"]
     assert W.shape == (11, 503)
     assert_variance(W, 1 / 11)
+
+
+def test_first_std_sets_the_first_weights_alone(rng):
+    net = nets.resnet(1, 2003, first_std=2**0.5, rng=rng)
+    assert_variance(net.layers[0].params["W"], 2.0)
+    assert_variance(net.layers[0].params["b"], 1.0)
+    assert_variance(net.layers[-1].params["W"], 1 / 2003)
 
 
 @pytest.mark.parametrize("activation, init, variance", [
@@ -243,6 +280,7 @@ MONTE_CARLO = {
     "hidden biases": (partial(nets.feedforward, hidden_bias_std=0.5), 1.0),
     "resnet": (partial(nets.resnet, norm=None), 2.0**3),
     "resnet, alpha and beta": (partial(nets.resnet, norm=None, alpha=0.8, beta=0.5), (0.64 * 1.25)**3),
+    "resnet, skip and first_std": (partial(nets.resnet, norm=None, skip=0.5, first_std=1.2), 1.44 * 1.25**3),
     "highway": (partial(nets.highway, gamma2=0.6), 1.0),
     "analytic": (partial(nets.resnet, norm="analytic", bias_std=0.0), 4.0),
 }
