@@ -26,8 +26,7 @@ TURN = threading.Lock()
 
 def kernel(function):
     """Compile a kernel for numba's threads. Where those are the workqueue, which would abort, calls take turns."""
-    # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
-    fastmath = {"reassoc", "contract", "nsz", "arcp"}
+    fastmath = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reassociated; NaN and infinity keep their meaning
     compiled = njit(cache=True, nogil=True, parallel=True, fastmath=fastmath)(function)
 
     @functools.wraps(function)
