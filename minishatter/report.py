@@ -159,10 +159,12 @@ def merge(path):
 def _update(changed):
     """Replace or add sections {title: text}; the other sections stay. The file is written whole or not at all."""
     path = folder() / "REPLICATION.md"
-    old = _sections(path.read_text(encoding="utf-8")) if path.exists() else {}
-    sections = dict(sorted((old | changed).items()))
-    body = "\n".join(f"## {title}\n\n{text.strip()}\n" for title, text in sections.items())
-    files.write(path, f"{PREAMBLE}\n{_summary(sections)}\n{body}".encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.alone(path.parent):  # another run may be about to add its own
+        old = _sections(path.read_text(encoding="utf-8")) if path.exists() else {}
+        sections = dict(sorted((old | changed).items()))
+        body = "\n".join(f"## {title}\n\n{text.strip()}\n" for title, text in sections.items())
+        files.write(path, f"{PREAMBLE}\n{_summary(sections)}\n{body}".encode())
     return path
 
 

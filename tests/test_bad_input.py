@@ -490,6 +490,8 @@ FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
     bad("path a folder", files.write, ".", b"bytes"),
+    bad("folder that is none", files.alone, "nowhere"),
+    bad("folder a file", files.alone, __file__),
 ]
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
