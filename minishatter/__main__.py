@@ -65,7 +65,7 @@ def command_line():
     command.add_argument("--statistics", choices=gradients.STATISTICS, default="held")
     command.add_argument("--points", type=int, default=256, help="grid points on [-2, 2]")
     command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--figure", default="probe.png", help="where to save the picture (default: probe.png)")
+    command.add_argument("--figure", default="probe.png", help="where to save the picture: .png, .pdf or .svg (default: probe.png)")
     command.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
     return parser
 
@@ -88,6 +88,9 @@ def build_net(options, rng):
 
 def run_probe(options):
     """Build, measure and draw one net; returns the Diagnosis."""
+    from minishatter import plot  # here, since matplotlib takes half a second to load
+
+    plot.suffix(options["figure"])  # an unknown format is refused before the work
     net = build_net(options, np.random.default_rng(arguments.integer("seed", options["seed"], least=0)))
     x, statistics = gradients.grid(options["points"]), options["statistics"]
     diagnosis = probe.diagnose(net, x, statistics)

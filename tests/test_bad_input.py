@@ -533,6 +533,8 @@ PLOT = [
     bad("columns zero", plot.panels, 1, 0, (4, 3)),
     bad("size NaN", plot.page, (NAN, 3)),
     bad("fig None", plot.save, None, "figure.png"),
+    bad("path without a suffix", plot.save, Figure(), "figure"),
+    bad("path of an unknown format", plot.suffix, "figure.bmp"),
     bad("colou?r unknown", plot.shades, "no colour", 3),
     bad("n zero", plot.shades, "red", 0),
     bad("n a float", plot.shades, "red", 2.5),
@@ -618,11 +620,9 @@ TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS 
 
 @pytest.fixture
 def empty_folder(tmp_path, monkeypatch):
-    """The current folder for the test; no window opens, and afterwards no figure stays open."""
+    """The current folder for the test."""
     monkeypatch.chdir(tmp_path)
-    plot.plt.switch_backend("Agg")
-    yield tmp_path
-    plot.plt.close("all")
+    return tmp_path
 
 
 @pytest.mark.parametrize("argument, function, args, kwargs", TABLE)
@@ -647,7 +647,7 @@ def test_a_refused_claim_is_not_kept():
 # They take no arguments, or any: a label is only printed.
 ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU", "layers.CReLU",
                  "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten",
-                 "report.quick", "report.folder", "report.progress"}
+                 "report.quick", "report.folder", "report.progress", "plot.style", "plot.use_style"}
 
 
 def public():
