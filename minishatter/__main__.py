@@ -1,8 +1,10 @@
 """The command line: what this is and how to read it, and `probe`, a diagnosis of a net."""
 
 import argparse
+import contextlib
 import inspect
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +23,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         """Say what is wrong on one line, and exit with 2."""
         self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+@contextlib.contextmanager
+def until_nobody_reads():
+    """Ends the program without a word when its reader has gone, as `head` has after some lines."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at the exit complains
+        sys.exit(1)
 
 
 def reading_order():
@@ -98,6 +113,7 @@ def run_probe(options):
     return diagnosis
 
 
+@until_nobody_reads()
 def main(argv=None):
     """The command line: `minishatter` and `python -m minishatter`."""
     parser = command_line()

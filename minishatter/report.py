@@ -25,6 +25,10 @@ from . import arguments, files
 VERDICTS = ("agrees", "agrees in kind", "differs")
 LEVEL = 0.99  # of the intervals: with some hundred rows, about one true claim may still fall outside
 
+ROOT = Path(__file__).resolve().parents[1]
+# The repository's, wherever one works; the current folder's where the package is installed without the tutorials.
+FIGURES = ROOT / "figures" if (ROOT / "tutorials" / "__main__.py").exists() else Path("figures")
+
 PREAMBLE = f"""# REPLICATION
 
 Balduzzi et al., *The Shattered Gradients Problem* (ICML 2017), checked claim by claim. Written by
@@ -54,9 +58,10 @@ def quick():
     return os.environ.get("MINISHATTER_QUICK", "") not in ("", "0")
 
 
-def folder():
-    """Where figures and the table go: the environment variable MINISHATTER_FIGURES, else figures/."""
-    return Path(os.environ.get("MINISHATTER_FIGURES") or "figures")
+def folder() -> Path:
+    """Where figures and the table go: the variable MINISHATTER_FIGURES, else FIGURES, or quick/ in it if `quick()`."""
+    named = os.environ.get("MINISHATTER_FIGURES")
+    return Path(named) if named else FIGURES / ("quick" if quick() else "")
 
 
 def verdict(predicted, interval, measured, tolerance=0.0, in_kind=0.0):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from minishatter import report
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path, monkeypatch):
@@ -17,6 +20,7 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("MINISHATTER_QUICK", "MINISHATTER_FIGURES"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(report, "FIGURES", Path("figures"))
 
 
 # The verdict: interval [1, 3], measured 2.
@@ -218,6 +222,13 @@ def test_figures_and_table_go_where_the_environment_says(monkeypatch, value, fol
     assert report.folder() == Path(folder)
     assert tutorial("01_a").write() == Path(folder, "REPLICATION.md")
     assert report.Report("01_a").figure == Path(folder, "01_a.png")
+
+
+def test_without_a_word_they_go_to_the_repository_wherever_one_works(tmp_path):
+    said = [subprocess.run([sys.executable, "-c", "from minishatter import report; print(report.folder())"], cwd=tmp_path,
+                           env=os.environ | {"PYTHONPATH": str(ROOT), "MINISHATTER_QUICK": quick}, text=True,
+                           capture_output=True, timeout=60, check=True).stdout for quick in "01"]
+    assert said == [f"{ROOT / 'figures'}\n", f"{ROOT / 'figures' / 'quick'}\n"]
 
 
 # Progress.

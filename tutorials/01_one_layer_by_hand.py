@@ -16,6 +16,7 @@ from minishatter.report import Report, quick
 POINTS = 401 if quick() else 4001
 rng = np.random.default_rng(1)
 report = Report("01_one_layer_by_hand")
+plot.use_style()
 
 # %% [markdown]
 # The net is f(x) = sum over u of w_u relu(v_u x + b_u), with five units.

@@ -17,6 +17,7 @@ RUNS = 20 if quick() else 200
 SEED = 1702
 x = gradients.grid()
 report = Report("02_gradients_shatter")
+plot.use_style()
 
 # %% [markdown]
 # (a) is the sum f(x) = w . relu(x v - b) with v = (1, ..., 1). The law of b and w is not

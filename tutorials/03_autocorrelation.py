@@ -19,6 +19,7 @@ DEPTHS = (2, 4, 10) if quick() else (2, 4, 10, 24, 50)
 WIDTH, MAX_LAG, SEED = 200, 14, 17
 x = gradients.grid()
 report = Report("03_autocorrelation")
+plot.use_style()
 
 # %% [markdown]
 # Read off the paper's figure by eye, +-0.02: {true lag: autocorrelation}. (Its printed axis

@@ -20,6 +20,7 @@ WIDTH, SEED = 100, 3
 DEPTHS = (2, DEPTH) if quick() else (2, 10, 50)
 x = gradients.grid()[:, None]
 report = Report("04_batch_normalisation")
+plot.use_style()
 NETS = {
     "feedforward": lambda depth, rng: nets.feedforward(depth, WIDTH, rng=rng),
     "feedforward with BN": lambda depth, rng: nets.feedforward(depth, WIDTH, norm="batch", rng=rng),

@@ -23,6 +23,7 @@ DEPTHS = (2, 4, 10) if quick() else (2, 4, 10, 24)
 WIDTH, SEED = 100, 5
 rng = np.random.default_rng(SEED)
 report = Report("05_theorems")
+plot.use_style()
 
 # %% [markdown]
 # **Gated nets.** The same coin-flip net with different skip and branch weights serves all

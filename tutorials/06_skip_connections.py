@@ -21,6 +21,7 @@ WIDTH, SEED = 100, 6
 rng = np.random.default_rng(SEED)
 x = gradients.grid()
 report = Report("06_skip_connections")
+plot.use_style()
 
 # %% [markdown]
 # Seven families. As in Theorem 3, a batch-normalised resnet "of depth L" has L - 1 residual layers.

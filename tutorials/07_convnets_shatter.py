@@ -22,6 +22,7 @@ FILTERS = 4 if quick() else 8
 SEED, CLUSTERS = 7, 10
 MEAN, STD = np.array([125.3, 123.0, 113.9]), np.array([63.0, 62.1, 66.7])  # of CIFAR-10's training set
 report = Report("07_convnets_shatter")
+plot.use_style()
 
 # %% [markdown]
 # The test images, if the environment variable MINISHATTER_DATA says where CIFAR-10 is, or it is in the cache; else made

@@ -19,6 +19,7 @@ CONV_DEPTHS = (6, 14) if quick() else (6, 14, 30, 54, 102, 198)
 RUNS, SEED = (5, 8) if quick() else (10, 8)
 x = gradients.grid()
 report = Report("08_looks_linear")
+plot.use_style()
 
 
 def rng(*key):

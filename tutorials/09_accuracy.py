@@ -14,18 +14,17 @@ missing (all of it without the table), `--quick` trains shallow nets on syntheti
 import csv
 import os
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numba
 import numpy as np
 
 from minishatter import plot
 from minishatter.images import convnets, data, train
-from minishatter.report import Report, progress, quick
+from minishatter.report import FIGURES, Report, progress, quick
 from minishatter.sweep import sweep
 
 TRAIN = os.environ.get("MINISHATTER_TRAIN", "0") == "1"
-TABLE = Path("figures", "09_accuracy.csv")
+TABLE = FIGURES / "09_accuracy.csv"
 DEPTHS = (6, 14) if quick() else (6, 14, 30, 54, 102, 198)
 RUNS = (0, 1, 2)
 IMAGES, EPOCHS = (300, 2) if quick() else (10_000, 4)
@@ -172,6 +171,7 @@ def claims(report, by_cell, what):
 # %%
 def main():
     report = Report("09_accuracy")
+    plot.use_style()
     what = f"{IMAGES:,} {'synthetic' if quick() else 'CIFAR-10'} images, {EPOCHS} epochs, {len(RUNS)} runs"
     by_cell = {}
     for row in rows():

@@ -19,6 +19,7 @@ WIDTHS = (50, 200) if quick() else (50, 100, 200, 400)
 DEPTH, WIDTH = 24, 200
 x = gradients.grid()
 report = Report("10_why_replications_fail")
+plot.use_style()
 
 # %% [markdown]
 # **A set-up** is five choices. Weights: the variance of a hidden weight times the width; "truncated" is a normal cut at

@@ -25,6 +25,7 @@ LOW, HIGH = -2.0, 2.0
 LENGTH, STEP = HIGH - LOW, (HIGH - LOW) / 255  # of the paper's grid of 256 points
 x = gradients.grid()
 report = Report("11_exact_gradient")
+plot.use_style()
 
 
 def plain(depth, width, run):

@@ -23,6 +23,7 @@ WIDTH, FIXED_DEPTH, SEED = 200, 4, 12
 pair = np.array([-1.0, 1.0])  # uncorrelated signals in the first layer: c = 0
 rng = np.random.default_rng(SEED)
 report = Report("12_wide_nets")
+plot.use_style()
 
 
 def bootstrap(samples, statistic):
