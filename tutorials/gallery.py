@@ -102,9 +102,10 @@ def execute(book: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
     """Run all cells and keep what they print and draw. What Jupyter writes besides, and the figure, go to `folder`."""
     os.environ |= {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "TQDM_DISABLE": "1",
                    "MINISHATTER_FIGURES": str(folder), "IPYTHONDIR": str(folder), "JUPYTER_RUNTIME_DIR": str(folder)}
-    silent = "--InteractiveShell.ast_node_interactivity=none"  # as in a script, only what is printed is shown
+    options = ["--InteractiveShell.ast_node_interactivity=none",  # as in a script, only what is printed is shown
+               "--InteractiveShell.colors=nocolor", "--log-level=ERROR"]
     client = NotebookClient(book, kernel_manager_class=Kernel, timeout=None, record_timing=False,
-                            extra_arguments=[silent], resources={"metadata": {"path": str(FOLDER.parent)}})
+                            extra_arguments=options, resources={"metadata": {"path": str(FOLDER.parent)}})
     return client.execute()
 
 
@@ -147,7 +148,7 @@ def page(heading: str, body: str) -> bytes:
 def tutorial(book: nbformat.NotebookNode, before: str, after: str) -> bytes:
     """The page of one tutorial: text, code, output, figure; `before` and `after` name the neighbouring pages."""
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True,
-                            anchor_link_text="")
+                            exclude_anchor_links=True)
     shown = nbformat.from_dict(book | {"cells": [cell for cell in book.cells if cell.source != BESIDE]})
     body, _ = exporter.from_notebook_node(shown)
     body = body.replace("No description has been provided for this image", html.escape(title(book)))
