@@ -182,7 +182,7 @@ def command_line():
                         help="write notebooks with outputs into the folder OUT")
     parser.add_argument("--html", type=Path, metavar="OUT",
                         help="write a gallery into the folder OUT: index.html, and a page for each; both need the "
-                             'extra of pip install -e ".[notebooks]", and leave figures/ as it is')
+                             'extra of: pip install -e ".[notebooks]", and leave figures/ as it is')
     return parser
 
 
