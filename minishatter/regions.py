@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import arguments, duals, kernels
-from .compose import Chain, Sum
+from .compose import Chain, Sum, join
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
 # Relative to the ends of the interval. Rounding moves a zero by some 1e-16 for each layer, while 10^4 breakpoints
@@ -82,9 +82,9 @@ def autocorrelation(gradient: ExactGradient, lags: float | np.ndarray, subtract_
     low, high = x[[0, -1]]
     if not ((lags >= 0) & (lags <= high - low)).all():
         raise ValueError(f"lags must lie in [0, {high - low:g}], got {lags.min():g} to {lags.max():g}")
-    if not (values.size > 1 or values[0] and not subtract_mean):
-        raise ValueError("gradient must vary: it is constant, its correlation is undefined")
-    c = values / np.abs(values).max()  # squares of exploded gradients would overflow
+    c = values / (np.abs(values).max() or 1.0)  # squares of exploded gradients would overflow
+    if np.ptp(c) <= EQUAL and (subtract_mean or not c.any()):
+        raise ValueError("gradient must vary: it is constant up to rounding, its correlation is undefined")
     c = c - c @ np.diff(x) / (high - low) if subtract_mean else c
     integrals = [_overlap(x, c, s) for s in lags.flat]
     return np.reshape(integrals, lags.shape)[()] / _overlap(x, c, 0.0)
@@ -211,26 +211,26 @@ def _push(layer: Layer, pieces: Pieces, place: str, flips: list) -> Pieces:
     """The pieces behind a layer. Only what cuts, or must follow cuts, differs from duals.push."""
     if type(layer) is Chain:
         for number, child in enumerate(layer.layers):
-            pieces = _push(child, pieces, f"{place}{number}.", flips)
+            pieces = _push(child, pieces, join(place, number), flips)
         return pieces
     if type(layer) is Sum:
         return _push_sum(layer, pieces, place, flips)
     if type(layer) not in PIECEWISE_LINEAR:
         raise TypeError("net must be made of Chain, Sum and the piecewise linear layers of layers.py, "
-                        f"got {layer!r} at {place[:-1] or 'the top'}")
+                        f"got {layer!r} at {place or 'the top'}")
     if isinstance(layer, BatchNorm) or isinstance(layer, Center) and layer.over != "units":
-        raise ValueError(f"net must be frozen, got {layer!r} at {place[:-1] or 'the top'}: with the statistics of a "
+        raise ValueError(f"net must be frozen, got {layer!r} at {place or 'the top'}: with the statistics of a "
                          "batch it is no function of one x; use freeze(net, x)")
     if isinstance(layer, RECTIFIERS):
         pieces = _cut_at_zeros(pieces)
-        flips.append((place[:-1], *_changes(pieces)))
+        flips.append((place, *_changes(pieces)))
     return Pieces(pieces.edges, duals.push(layer, pieces.dual))
 
 
 def _push_sum(layer: Sum, pieces: Pieces, place: str, flips: list) -> Pieces:
     outputs, edges = [], pieces.edges
     for number, branch in enumerate(layer.branches):
-        outputs.append(_push(branch, _cut(pieces, edges), f"{place}{number}.", flips))
+        outputs.append(_push(branch, _cut(pieces, edges), join(place, number), flips))
         edges = outputs[-1].edges
     return Pieces(edges, layer.add([_cut(output, edges).dual for output in outputs]))
 

@@ -107,6 +107,7 @@ LAYERS = [
 NARROW = Sum(Identity(), Dense(np.ones((5, 1))))  # its branches are (N, 5) and (N, 1)
 
 COMPOSE = [
+    bad("net a number", compose.leaves, 3),
     bad("layer missing", Chain),
     bad("layers a number", Chain, 5),
     bad("layers a list", Chain, [ReLU()]),
@@ -642,7 +643,7 @@ def test_a_refused_claim_is_not_kept():
 # Nothing is forgotten.
 
 # They take no arguments, or any: a label is only printed.
-ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU",
+ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU", "layers.CReLU",
                  "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten",
                  "report.quick", "report.folder", "report.progress"}
 

@@ -30,7 +30,7 @@ ARROWS = {
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
     "nets": {"arguments", "init", "compose", "layers"},
-    "check": {"arguments"},
+    "check": {"arguments", "layers"},
     "kernels": set(),
     "duals": {"kernels", "compose", "layers"},
     "gradients": {"arguments", "duals", "compose", "layers"},
