@@ -216,6 +216,8 @@ def _pattern(active):
 def effective_rank(D: np.ndarray) -> float:
     """r(D) = trace(D^T D) / ||D||_2^2 = sum of s_i^2 / max s_i^2, for the singular values s of D. 1 <= r <= rank.
 
+    Raises ValueError if D is zero.
+
     >>> print(effective_rank(np.diag([2.0, 1.0, 1.0])))
     1.5
     """

@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 from . import jail, manifest, sandbox
 from .package import FOLDER, blank_package, student_tree
-from .points import points
+from .points import HIDDEN, points
 from .submission import Refused, Submission
 from .trials import TRIALS, compare
 from .trials.trial import PUBLIC, generator
 
 PACKAGE = FOLDER
 SEED = "MINISHATTER_HIDDEN_SEED"
-HIDDEN = "hidden"
 BLANK = "raised NotImplementedError"  # says enough by itself
 
 

@@ -104,5 +104,7 @@ HIDDEN = (
     ("layers.py", " For backward we need the transpose. P is the identity minus two averages,\n"
      "    # and <u, P t> = <P u, t> term by term: <u, mean t> = <mean u, t>, and <u, xhat mean(xhat t)> = N mean(xhat u)\n"
      "    # mean(xhat t) = <xhat mean(xhat u), t>. So P is its own transpose, and dx = P dxhat / std.\n", "\n"),
-    ("compose.py", ", so the gradients of the branches add:\n    dx = sum over k of J_k^T (weights[k] * dy).\n", ".\n"),
+    ("compose.py", " = sum over k of <J_k^T (w_k dy), t>.\n\n    J^T dy is what stands on the left of t: dx = sum over k of "
+     "J_k^T (w_k dy). Where a path forks, gradients add.\n", ".\n\n    J^T dy is what stands on the left of t, when t is "
+     "alone on the right.\n"),
 )

@@ -5,7 +5,9 @@ three quarters of its kind. The public one is worth the last quarter, but only b
 its answer lies in every student's folder, and so proves nothing by itself.
 """
 
-PUBLIC, HIDDEN = "public", "hidden"
+from .trials.trial import PUBLIC
+
+HIDDEN = "hidden"
 WEIGHTS = {HIDDEN: 0.75, PUBLIC: 0.25}  # of one kind
 
 
