@@ -90,7 +90,7 @@ def _forget():
 
 
 @cache
-def _case(number, kind):
+def case(number, kind):
     """The inputs of a hidden case, and what the reference gives for them."""
     trial = TRIALS[number]
     given = trial.draw(generator(SECRET, number, kind), kind)
@@ -103,7 +103,7 @@ def failures(task, trial, first_only=False):
     """{kind: why its hidden case failed, or None} of the functions that `trial` calls."""
     found = {}
     for kind in TRIALS[task.number].kinds:
-        given, expected = _case(task.number, kind)
+        given, expected = case(task.number, kind)
         try:
             with warnings.catch_warnings(), limit(SECONDS):
                 warnings.simplefilter("ignore")

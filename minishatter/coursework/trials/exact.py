@@ -97,11 +97,12 @@ def _draw_series(rng, kind):
 
 def _autocorrelation(g, max_lag, subtract_mean, constant):
     more = {} if subtract_mean else {"subtract_mean": False}  # True is the default
-    given = {"acf": stats.autocorrelation(g, int(max_lag), **more)}
+    given = {"acf": stats.autocorrelation(g, int(max_lag), **more), "acf at lag 0": stats.autocorrelation(g, 0)}
     if constant:
         flat = np.concatenate([g[:2], np.full((1, g.shape[1]), 0.1)])
         given |= {"refuses a constant series": refuses(lambda: stats.autocorrelation(flat[-1], 3)),
-                  "refuses a stack with a constant series": refuses(lambda: stats.autocorrelation(flat, 3))}
+                  "refuses a stack with a constant series": refuses(lambda: stats.autocorrelation(flat, 3)),
+                  "refuses as many lags as points": refuses(lambda: stats.autocorrelation(g, g.shape[-1]))}
     return given
 
 

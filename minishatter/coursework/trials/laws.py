@@ -124,7 +124,7 @@ BROWN = {"steps: mean / standard deviation": 0.017, "steps: variance, as a multi
 # Nets whose units are active by coin flips.
 
 GATED = {  # depth, width, runs, skip, branch, normalise
-    "one layer": (1, 7, 20_000, 0, 1, 0), "one unit": (3, 1, 40_000, 0, 1, 0), "four layers": (4, 7, 20_000, 0, 1, 0),
+    "one unit": (3, 1, 40_000, 0, 1, 0), "one layer": (1, 7, 20_000, 0, 1, 0), "four layers": (4, 7, 20_000, 0, 1, 0),
     "a skip connection": (2, 7, 20_000, 1, 1.2, 0), "normalised": (4, 7, 20_000, 0, 0.3, 1),
     "normalised, a strong branch": (2, 7, 20_000, 0.3, 10, 1)}
 
@@ -169,7 +169,7 @@ def _sizes(g, on):
 
 PAIRS = {"share of gradients that are 0 at an input": 0.007, "share of gradients that are 0 at both inputs": 0.011,
          "mean sign": 0.04, "mean product of the signs at the two inputs": 0.045,
-         "mean product of the signs of two draws": 0.05, "mean of log |g|": 0.055, "variance of log |g|": 0.15,
+         "mean product of the signs of two draws": 0.05, "mean of log |g|": 0.055, "variance of log |g|": 0.17,
          "covariance of log |g| at the two inputs": 0.12}
 
 
