@@ -8,7 +8,21 @@ Vocabulary:
     held,       the two meanings of "the gradient" in a net with batch
     through     statistics: constants, or functions of the batch                 gradients.py
 
-Read the files in the order of READING_ORDER = (
+Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
+"""
+
+from . import arguments, check, compose, files, gradients, init, intervals, layers, nets, probe, regions, stats, sweep
+from . import theory, wide
+from .compose import Chain, Sum, active_units, freeze, trace
+from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
+
+__version__ = "0.1.0"
+
+__all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "PReLU", "ReLU", "Sum",
+           "active_units", "arguments", "check", "compose", "files", "freeze", "gradients", "init", "intervals",
+           "layers", "nets", "probe", "regions", "stats", "sweep", "theory", "trace", "wide"]
+
+READING_ORDER = (
     "arguments", "layers", "compose", "init", "nets", "check", "kernels", "duals", "gradients", "intervals", "stats",
     "probe", "theory", "wide", "regions", "files", "sweep", "plot", "running", "report", "images.kernels",
     "images.conv", "images.filters", "images.convnets", "images.clusters", "images.download", "images.data",
