@@ -13,7 +13,6 @@ The six loops that define a convolution are their twin, in tests/test_conv.py.
 
 import functools
 import threading
-from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir  # comes with numba
@@ -23,14 +22,13 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 from ..kernels import threading_layer
 
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
-KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "parallel": True,
-                          "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 TURN = threading.Lock()
 
 
 def kernel(function):
     """Compile a kernel for numba's threads. Where those are the workqueue, which would abort, calls take turns."""
-    compiled = njit(**KERNEL)(function)
+    compiled = njit(cache=True, nogil=True, parallel=True, fastmath=FASTMATH)(function)
 
     @functools.wraps(function)
     def call(*arrays):
