@@ -21,6 +21,14 @@ class Interval(NamedTuple):
     low: np.ndarray
     high: np.ndarray
 
+    def at(self, index: Any) -> "Interval":
+        """The Interval of some of the entries: each array at this index.
+
+        >>> Interval(np.arange(3), np.arange(3) - 1, np.arange(3) + 1).at([0, 2]).low
+        array([-1,  1])
+        """
+        return Interval(*(part[index] for part in self))
+
 
 def mean_interval(samples: np.ndarray, level: float = 0.99) -> Interval:
     """Mean over the first axis, plus and minus t * standard error (Student's t, n - 1 degrees of freedom).

@@ -36,6 +36,14 @@ def feedforward(depth: int, width: int = 200, *, inputs: int = 1, norm: str | No
     or "prelu". init: "he", "glorot", "orthogonal", "looks_linear" (crelu: mirrored
     weights; prelu: slope 1) or "standardised" (each unit's weights add up to 0). With He weights
     the gradient has variance 1 over the draw of the net at any depth (Theorem 1). Section 2 of the paper.
+
+    >>> feedforward(2, width=3, rng=np.random.default_rng(0))
+    Chain:
+      Dense(1, 3)
+      ReLU()
+      Dense(3, 3)
+      ReLU()
+      Dense(3, 1)
     """
     return Chain(*feedforward_layers(depth, width, inputs=inputs, norm=norm, activation=activation, init=init,
                                      bias_std=bias_std, hidden_bias_std=hidden_bias_std, rng=rng))
@@ -44,7 +52,11 @@ def feedforward(depth: int, width: int = 200, *, inputs: int = 1, norm: str | No
 def feedforward_layers(depth: int, width: int = 200, *, inputs: int = 1, norm: str | None = None,
                        activation: str = "relu", init: str = "he", bias_std: float = 1.0,
                        hidden_bias_std: float = 0.0, rng: np.random.Generator) -> Iterator[Layer]:
-    """The layers of `feedforward`, one at a time."""
+    """The layers of `feedforward`, one at a time.
+
+    >>> next(feedforward_layers(10**9, width=5, rng=np.random.default_rng(0)))  # a net of any depth
+    Dense(1, 5)
+    """
     depth, width, bias_std, hidden_bias_std = _sizes(depth, width, bias_std, hidden_bias_std)
     arguments.one_of("norm", norm, NORMS)
     arguments.one_of("activation", activation, ACTIVATIONS)
@@ -70,14 +82,22 @@ def resnet(depth: int, width: int = 200, *, inputs: int = 1, skip: float = 1.0, 
            rng: np.random.Generator) -> Chain:
     """Dense(inputs, width), then `depth` times x <- alpha (skip x + beta W relu(norm(x))), then Dense(width, 1).
 
-    alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper). The norm "batch" of
-    the first branch takes the first layer's biases away: the kinks of that branch lie at the mean of x.
-    The last layer reads x itself, no rectifier before it, so its weights are N(0, 1/width).
-    norm "analytic" divides by sqrt(v), v the mean square of x over the draw of the net for inputs of mean square 1:
-    the net of Theorem 3's proof. Without norm the gradient has variance (alpha^2 (1 + beta^2))^depth (Theorem 2).
+    alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper). norm: None, "center", "batch",
+    or "analytic", which divides by sqrt(v), v the mean square of x over the draw of the net for inputs of mean
+    square 1, as in the proof of Theorem 3. A batch norm in the first branch takes the first biases away: the kinks of
+    that branch lie at the mean of x. The last layer reads x itself, no rectifier before it: weights N(0, 1/width).
+    Without norm the gradient has variance first_std^2 (alpha^2 (skip^2 + beta^2))^depth (Theorem 2 if skip = 1).
     Figure 2's nets "of depth L" are resnet(L - 2, first_std=sqrt(2)): L weight matrices, all of variance
     2 / fan_in but the last, whose scale no autocorrelation sees. skip = 0 gives its feedforward nets, and depth 0,
     its L = 2, a linear net. No source states this count; tutorial 03 shows how it was found.
+
+    >>> print(resnet(1, width=5, beta=0.1, rng=np.random.default_rng(0)).layers[1])
+    Sum, weights (1.0, 0.1):
+      Identity()
+      Chain:
+        BatchNorm(5)
+        ReLU()
+        Dense(5, 5)
     """
     return Chain(*resnet_layers(depth, width, inputs=inputs, skip=skip, alpha=alpha, beta=beta, norm=norm,
                                 first_std=first_std, bias_std=bias_std, hidden_bias_std=hidden_bias_std, rng=rng))
@@ -86,7 +106,11 @@ def resnet(depth: int, width: int = 200, *, inputs: int = 1, skip: float = 1.0, 
 def resnet_layers(depth: int, width: int = 200, *, inputs: int = 1, skip: float = 1.0, alpha: float = 1.0,
                   beta: float = 1.0, norm: str | None = "batch", first_std: float = 1.0, bias_std: float = 1.0,
                   hidden_bias_std: float = 0.0, rng: np.random.Generator) -> Iterator[Layer]:
-    """The layers of `resnet`, one at a time."""
+    """The layers of `resnet`, one at a time.
+
+    >>> [type(layer).__name__ for layer in resnet_layers(2, width=5, rng=np.random.default_rng(0))]
+    ['Dense', 'Sum', 'Sum', 'Dense']
+    """
     skip, alpha, beta = (arguments.number(*pair) for pair in (("skip", skip), ("alpha", alpha), ("beta", beta)))
     arguments.one_of("norm", norm, (*NORMS, "analytic"))
     first_std = arguments.number("first_std", first_std, low=0.0)
@@ -100,6 +124,9 @@ def highway(depth: int, width: int = 200, *, gamma2: float, inputs: int = 1, bia
 
     gamma1 = sqrt(1 - gamma2^2), with gamma2 in [0, 1]: fixed gates, so that the
     gradient keeps variance 1 (Corollary 1 of the paper).
+
+    >>> highway(3, width=5, gamma2=0.6, rng=np.random.default_rng(0)).layers[1].weights
+    (0.8, 0.6)
     """
     return Chain(*highway_layers(depth, width, gamma2=gamma2, inputs=inputs, bias_std=bias_std,
                                  hidden_bias_std=hidden_bias_std, rng=rng))
@@ -107,7 +134,11 @@ def highway(depth: int, width: int = 200, *, gamma2: float, inputs: int = 1, bia
 
 def highway_layers(depth: int, width: int = 200, *, gamma2: float, inputs: int = 1, bias_std: float = 1.0,
                    hidden_bias_std: float = 0.0, rng: np.random.Generator) -> Iterator[Layer]:
-    """The layers of `highway`, one at a time."""
+    """The layers of `highway`, one at a time.
+
+    >>> [type(layer).__name__ for layer in highway_layers(1, width=5, gamma2=0.5, rng=np.random.default_rng(0))]
+    ['Dense', 'Sum', 'Dense']
+    """
     depth, gamma2 = arguments.integer("depth", depth), arguments.number("gamma2", gamma2, low=0.0, high=1.0)
     gates = (float(np.sqrt(1.0 - gamma2**2)), gamma2)
     yield from _skips(depth, width, inputs, gates, None, 1.0, bias_std, hidden_bias_std, rng)
@@ -117,7 +148,7 @@ def _skips(depth, width, inputs, weights, norm, first_std, bias_std, hidden_bias
     """The layers of a net of `depth` skip connections x <- weights[0] x + weights[1] W relu(norm(x))."""
     depth, width, bias_std, hidden_bias_std = _sizes(depth, width, bias_std, hidden_bias_std, least=0)
     yield _first(inputs, width, first_std, bias_std, rng)
-    v = first_std**2 + bias_std**2  # the mean square of x, of which a rectifier keeps 1 / 2 and He weights double it
+    v = first_std**2 + bias_std**2  # mean square of a signal; a rectifier halves it, and He weights double that
     for _ in range(depth):
         before = [_divide(width, v)] if norm == "analytic" else NORMS[norm](width)
         dense = Dense(he(width, width, rng), biases(width, hidden_bias_std, rng))
@@ -137,7 +168,6 @@ def _first(inputs, width, std, bias_std, rng):
     """The layer that maps the input to `width` units: weights N(0, std^2 / inputs), biases N(0, bias_std^2)."""
     inputs = arguments.integer("inputs", inputs)
     return Dense(normal(inputs, width, std * inputs**-0.5, rng), biases(width, bias_std, rng))
-
 
 
 def _divide(width, v):

@@ -14,9 +14,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, probe,
-                         regions, report, stats, sweep, theory, wide)
+                         regions, report, running, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, train
+from minishatter.intervals import Interval
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
 
@@ -139,6 +140,9 @@ COMPOSE = [
 ]
 
 INIT = [
+    bad("cut zero: nothing would be left", init.truncated, 3, 4, RNG, cut=0.0),
+    bad("gain negative", init.truncated, 3, 4, RNG, gain=-1.0),
+    bad("rng legacy", init.truncated, 3, 4, LEGACY),
     bad("fan_in zero", init.normal, 0, 3, 1.0, RNG),
     bad("fan_out a float", init.normal, 3, 3.0, 1.0, RNG),
     bad("std negative", init.normal, 3, 3, -1.0, RNG),
@@ -473,20 +477,26 @@ REPORT = [
     bad("name without digits", report.Report, "gradients"),
     bad("name of one digit", report.Report, "7"),
     bad("name None", report.Report, None),
-    bad("predicted NaN", CLAIM, "s", "p", NAN, 1.0, (0.0, 2.0)),
-    bad("predicted text", CLAIM, "s", "p", "one", 1.0, (0.0, 2.0)),
-    bad("measured infinite", CLAIM, "s", "p", 1.0, INF, (0.0, INF)),
-    bad("measured of another shape", CLAIM, "s", "p", 1.0, np.ones(2), (0.0, 2.0)),
-    bad("interval beside the measured value", CLAIM, "s", "p", 1.0, 1.0, (2.0, 3.0)),
-    bad("interval the wrong way round", CLAIM, "s", "p", 1.0, 1.0, (2.0, 0.0)),
-    bad("interval NaN", CLAIM, "s", "p", 1.0, 1.0, (NAN, 2.0)),
-    bad("interval a number", CLAIM, "s", "p", 1.0, 1.0, 0.5),
-    bad("interval of three numbers", CLAIM, "s", "p", 1.0, 1.0, (0.0, 1.0, 2.0)),
-    bad("tolerance negative", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), tolerance=-0.1),
-    bad("in_kind NaN", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), in_kind=NAN),
-    bad("predicted NaN", report.verdict, NAN, (0.0, 2.0), 1.0),
-    bad("measured NaN", report.verdict, 1.0, (0.0, 2.0), NAN),
-    bad("interval the wrong way round", report.verdict, 1.0, (2.0, 0.0), 1.0),
+    bad("predicted NaN", CLAIM, "s", "p", NAN, Interval(1.0, 0.0, 2.0)),
+    bad("predicted text", CLAIM, "s", "p", "one", Interval(1.0, 0.0, 2.0)),
+    bad("measured infinite", CLAIM, "s", "p", 1.0, Interval(INF, 0.0, INF)),
+    bad("measured of another shape", CLAIM, "s", "p", 1.0, np.ones(2)),
+    bad("measured an Interval of several shapes", CLAIM, "s", "p", 1.0, Interval(np.ones(2), 0.0, 2.0)),
+    bad("measured beside its interval", CLAIM, "s", "p", 1.0, Interval(1.0, 2.0, 3.0)),
+    bad("measured in an interval the wrong way round", CLAIM, "s", "p", 1.0, Interval(1.0, 2.0, 0.0)),
+    bad("measured in an interval with NaN", CLAIM, "s", "p", 1.0, Interval(1.0, NAN, 2.0)),
+    bad("measured a number and an Interval", CLAIM, "s", "p", [1.0, 1.0], [1.0, Interval(1.0, 0.0, 2.0)]),
+    bad("measured None", CLAIM, "s", "p", 1.0, None),
+    bad("tolerance negative", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=-0.1),
+    bad("tolerance of another shape", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=[0.1, 0.1]),
+    bad("in_kind NaN", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), in_kind=NAN),
+    bad("predicted NaN", report.verdict, NAN, Interval(1.0, 0.0, 2.0)),
+    bad("measured NaN", report.verdict, 1.0, NAN),
+    bad("measured in an interval the wrong way round", report.verdict, 1.0, Interval(1.0, 2.0, 0.0)),
+    bad("samples of one net", report.figure_tolerance, [0.5], 0.02, 20),
+    bad("samples NaN", report.figure_tolerance, [0.5, NAN], 0.02, 20),
+    bad("reading negative", report.figure_tolerance, [0.5, 0.6], -0.02, 20),
+    bad("runs zero", report.figure_tolerance, [0.5, 0.6], 0.02, 0),
 ]
 
 DIAGNOSE = [
@@ -519,6 +529,8 @@ FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
     bad("path a folder", files.write, ".", b"bytes"),
+    bad("folder that is none", files.alone, "nowhere"),
+    bad("folder a file", files.alone, __file__),
 ]
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -560,6 +572,8 @@ PLOT = [
     bad("columns zero", plot.panels, 1, 0, (4, 3)),
     bad("size NaN", plot.page, (NAN, 3)),
     bad("fig None", plot.save, None, "figure.png"),
+    bad("path without a suffix", plot.save, Figure(), "figure"),
+    bad("path of an unknown format", plot.suffix, "figure.bmp"),
     bad("colou?r unknown", plot.shades, "no colour", 3),
     bad("n zero", plot.shades, "red", 0),
     bad("n a float", plot.shades, "red", 2.5),
@@ -645,11 +659,9 @@ TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS 
 
 @pytest.fixture
 def empty_folder(tmp_path, monkeypatch):
-    """The current folder for the test; no window opens, and afterwards no figure stays open."""
+    """The current folder for the test."""
     monkeypatch.chdir(tmp_path)
-    plot.plt.switch_backend("Agg")
-    yield tmp_path
-    plot.plt.close("all")
+    return tmp_path
 
 
 @pytest.mark.parametrize("argument, function, args, kwargs", TABLE)
@@ -665,7 +677,7 @@ def test_bad_input_is_refused_by_name(argument, function, args, kwargs, empty_fo
 def test_a_refused_claim_is_not_kept():
     log = report.Report("01_test")
     with pytest.raises(ValueError):
-        log.claim("s", "p", NAN, 1.0, (0.0, 2.0))
+        log.claim("s", "p", NAN, 1.0)
     assert log.claims == []
 
 
@@ -674,14 +686,14 @@ def test_a_refused_claim_is_not_kept():
 # They take no arguments, or any: a label is only printed.
 ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU", "layers.CReLU",
                  "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten",
-                 "report.quick", "report.folder", "report.progress"}
+                 "running.quick", "running.folder", "running.progress", "plot.style", "plot.use_style"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
-                   wide, sweep, files, report, plot, conv, filters, convnets, train, checkpoint, clusters, data,
-                   download):
+                   wide, sweep, files, running, report, plot, conv, filters, convnets, train, checkpoint, clusters,
+                   data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

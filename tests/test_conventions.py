@@ -39,7 +39,7 @@ def test_a_net_read_out_at_many_depths_is_many_nets(panel, stem, behind, biases)
     for s, last, place in np.ndindex(found.shape[:3]):
         layers = chain(panel, stem, behind, biases, READ_OUTS[place], bool(last))
         expected = gradients.input_gradient(Chain(*layers), X, ("held", "through")[s])
-        np.testing.assert_allclose(found[s, last, place], expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+        np.testing.assert_allclose(found[s, last, place], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("panel", conventions.WEIGHTS)
@@ -48,7 +48,7 @@ def test_a_linear_stem_needs_no_biases(panel):
     laws = [conventions.net_gradients(conventions.draw(panel, 0, "N(0, 2)", False, biases), X,
                                       *conventions.WEIGHTS[panel]) for biases in conventions.CHOICES["biases"]]
     for law in laws[1:]:
-        np.testing.assert_allclose(law, laws[0], rtol=1e-9, atol=1e-9 * np.abs(laws[0]).max())
+        np.testing.assert_allclose(law, laws[0], rtol=0, atol=1e-5 * np.abs(laws[0]).max())
 
 
 def test_the_conventions_tried_differ():

@@ -42,7 +42,8 @@ ARROWS = {
     "sweep": {"arguments", "files", "kernels"},
     "wide": {"arguments"},
     "plot": {"arguments", "files"},
-    "report": {"arguments", "files"},
+    "running": set(),
+    "report": {"arguments", "files", "running", "intervals"},
     "images.kernels": {"kernels"},
     "images.conv": {"arguments", "images.kernels", "layers"},
     "images.filters": {"arguments", "init"},
@@ -57,7 +58,7 @@ COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
 DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may import anything, and nothing imports them
 
 # What a module may import from elsewhere, beyond NumPy and the standard library.
-OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "report": {"tqdm"},
+OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "running": {"tqdm"},
           "coursework.child": {"jail", "trials", "wire"}}  # its neighbours: it runs outside of the package
 
 MODERN_RANDOM = {"Generator", "default_rng", "BitGenerator", "SeedSequence", "PCG64"}

@@ -12,11 +12,13 @@ about: f'(x) is a staircase.
 import numpy as np
 
 from minishatter import Chain, Dense, ReLU, check, gradients, plot, trace
-from minishatter.report import Report, quick
+from minishatter.report import Report
+from minishatter.running import quick
 
 POINTS = 401 if quick() else 4001
 rng = np.random.default_rng(1)
 report = Report("01_one_layer_by_hand")
+plot.use_style()
 
 # %% [markdown]
 # The net is f(x) = sum over u of w_u relu(v_u x + b_u), with five units.
@@ -151,11 +153,11 @@ order = np.argsort(kinks[inside])
 steps = np.diff(g)[np.flatnonzero(np.abs(np.diff(g)) > 1e-12)]
 
 print(report.claim("jumps of f' of a small net, left to right: w_u |v_u|", "derived; f is piecewise linear",
-                   jumps[inside][order], steps, (steps, steps), tolerance=1e-12))
+                   jumps[inside][order], steps, tolerance=1e-12, beyond=True))
 both = gradients.input_gradient(net, x, "through")
 worst = np.max(np.abs(g - both))
 print(report.claim("tangent minus backward, largest over the grid", "derived; both are df/dx",
-                   0.0, worst, (worst, worst), tolerance=1e-12))
+                   0.0, worst, tolerance=1e-12, beyond=True))
 
 # %% [markdown]
 # Top: f, with a dot at every kink. Bottom: f', with the jump of each unit.
