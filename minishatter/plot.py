@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def raster(ax: Axes, active: np.ndarray) -> None:
 
 
 @style()
-def histogram(ax: Axes, values: np.ndarray, bins: Any, colour: str) -> None:
+def histogram(ax: Axes, values: np.ndarray, bins: int | Sequence[float], colour: str) -> None:
     """The fraction of values in each bin."""
     values = arguments.array("values", values)
     ax.hist(values, bins=bins, weights=np.full(values.size, 1 / values.size), color=colour)

@@ -179,6 +179,7 @@ def test_no_line_of_a_solution_is_in_the_students_folder(released):
 
 # Lines of other, given functions too: a solution has them in common with code that everybody reads.
 SHARED = {
+    "grads: Grads = {}",                                         # Chain.backward
     "xhat, std = cache",                                         # BatchNorm.tangent
     'with np.errstate(over="ignore", invalid="ignore"):',        # wherever gradients may overflow
     "x, layers = _checked(net, x, statistics)",                  # input_gradient, the same by another way
