@@ -36,7 +36,7 @@ ARROWS = {
     "gradients": {"arguments", "duals", "compose", "layers"},
     "intervals": {"arguments"},
     "stats": {"arguments"},
-    "probe": {"arguments", "compose", "gradients", "layers", "plot", "stats"},
+    "probe": {"arguments", "compose", "gradients", "intervals", "layers", "plot", "stats"},
     "regions": {"arguments", "duals", "kernels", "compose", "layers"},
     "theory": {"arguments"},
     "sweep": {"arguments", "files", "kernels"},
