@@ -35,7 +35,10 @@ class Attempt:
 
     def run(self, nursery, label, seed):
         """Try the cases that are drawn from the text `seed`; the public ones first."""
-        for kind in () if self.refused else self._trial.kinds:
+        if self.refused:
+            return
+        nursery.furnish(self.tree)
+        for kind in self._trial.kinds:
             try:
                 failure = self._try(nursery, label, seed, kind)
             except sandbox.Broken:
@@ -64,7 +67,7 @@ class Attempt:
         if self._budget.left <= 0:
             return sandbox.Failure(f"not tried: the task's {self._budget.seconds:.2g} s were used up")
         size = sum(np.asarray(array).nbytes for array in expected.values())
-        return nursery.call(self.task.number, self.tree, inputs, size, self._budget, self._limits.memory)
+        return nursery.call(self.task.number, inputs, size, self._budget, self._limits.memory)
 
     def _look(self, expected, answer):
         """What may be said of a public case, and the same without any number or text of the student's; or two None."""

@@ -53,13 +53,16 @@ class Furniture:
         changed = {f"minishatter/{name}": text.encode() for name, text in tree.items()}
         _empty(box)
         bytecode = {place: data for source, (place, data) in self._bytecode.items() if source not in changed}
-        for place, data in (self._files | changed | bytecode).items():
-            path = box / place
-            if not path.parent.is_dir():
-                path.parent.mkdir(parents=True)
-            path.write_bytes(data)
-        for path in (box, *box.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)  # readable for the user that the worker becomes
+        files = self._files | changed | bytecode
+        for folder in sorted({os.path.join(box, os.path.dirname(place)) for place in files}):
+            if not os.path.isdir(folder):
+                os.mkdir(folder)
+                os.chmod(folder, 0o755)  # for the user that the worker becomes, whatever the umask
+        for place, data in files.items():
+            handle = os.open(os.path.join(box, place), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(os.path.join(box, place), 0o644)
 
 
 def _empty(folder):

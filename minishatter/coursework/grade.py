@@ -107,7 +107,8 @@ def _canary(nursery, tasks, memory, accept):
         inputs = trial.draw(generator(PUBLIC, task.number, trial.kinds[0]), trial.kinds[0])
         expected = trial.call(**inputs)
         size = sum(np.asarray(array).nbytes for array in expected.values())
-        answer = nursery.call(task.number, _changed(task, Reference()), inputs, size, sandbox.Budget(CANARY), memory)
+        nursery.furnish(_changed(task, Reference()))
+        answer = nursery.call(task.number, inputs, size, sandbox.Budget(CANARY), memory)
         missing = {name: why for name, why in nursery.off.items() if name not in accept}
         if missing:
             listed = "; ".join(f"{name} ({why})" for name, why in sorted(missing.items()))

@@ -3,7 +3,7 @@
 The folder holds the package with every task blank, and in it one function of the
 student's. So a worker has no solution of any task, also not of another one; it
 gets the inputs of one case, but neither seeds nor expected arrays, and these never
-leave the parent. Each case has a worker of its own, which finds the folder as new.
+leave the parent. Each case has a worker of its own.
 """
 
 import json
@@ -125,21 +125,25 @@ class Nursery:
             self._log.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def call(self, number, tree, inputs, size, budget, memory):
-        """{name: array} or a Failure: the student's function in `tree` on the inputs of one case.
+    def furnish(self, tree):
+        """Make the workers' folder anew, with these files of the package, {file name: source}, instead of blank ones."""
+        self._tree = tree
+        self._furniture.fill(self._box, tree)
 
-        tree: {file name: source} of what is not blank; size: bytes that a right answer has.
-        Raises Broken if no worker could be started, not even by a new nursery.
+    def call(self, number, inputs, size, budget, memory):
+        """{name: array} or a Failure: the student's function for this task on the inputs of one case.
+
+        size: bytes that a right answer has. Raises Broken if no worker could be started, not even by a new nursery.
         """
         try:
-            return self._call(number, tree, inputs, size, budget, memory)
+            return self._call(number, inputs, size, budget, memory)
         except Broken:
             self.close()
             self._open()
-            return self._call(number, tree, inputs, size, budget, memory)
+            self.furnish(self._tree)
+            return self._call(number, inputs, size, budget, memory)
 
-    def _call(self, number, tree, inputs, size, budget, memory):
-        self._furniture.fill(self._box, tree)
+    def _call(self, number, inputs, size, budget, memory):
         given, reply = self._desk / "given", self._desk / "reply"
         given.write_bytes(wire.pack(inputs))
         os.mkfifo(reply, 0o600)
@@ -173,6 +177,8 @@ class Nursery:
         if answer is None:
             raise Broken(f"a child process did not lock itself up: {self._last_words()}")
         budget.spend(worker.spent())
+        if "files" in self.off:
+            self.furnish(self._tree)  # it may have been changed
         return answer._replace(what=f"{answer.what} ({_reason(status)})") if ended else answer
 
     def _ask(self, request):
