@@ -1,8 +1,10 @@
 """The command line: what this is and how to read it, and `probe`, a diagnosis of a net."""
 
 import argparse
+import contextlib
 import inspect
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +23,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         """Say what is wrong on one line, and exit with 2."""
         self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+@contextlib.contextmanager
+def until_nobody_reads():
+    """Ends the program without a word when its reader has gone, as `head` has after some lines."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at the exit complains
+        sys.exit(1)
 
 
 def reading_order():
@@ -65,7 +80,8 @@ def command_line():
     command.add_argument("--statistics", choices=gradients.STATISTICS, default="held")
     command.add_argument("--points", type=int, default=256, help="grid points on [-2, 2]")
     command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--figure", default="probe.png", help="where to save the picture (default: probe.png)")
+    command.add_argument("--figure", default="probe.png",
+                         help="where to save the picture: .png, .pdf or .svg (default: probe.png)")
     command.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
     return parser
 
@@ -88,6 +104,9 @@ def build_net(options, rng):
 
 def run_probe(options):
     """Build, measure and draw one net; returns the Diagnosis."""
+    from minishatter import plot  # here, since matplotlib takes half a second to load
+
+    plot.suffix(options["figure"])  # an unknown format is refused before the work
     net = build_net(options, np.random.default_rng(arguments.integer("seed", options["seed"], least=0)))
     x, statistics = gradients.grid(options["points"]), options["statistics"]
     diagnosis = probe.diagnose(net, x, statistics)
@@ -95,6 +114,7 @@ def run_probe(options):
     return diagnosis
 
 
+@until_nobody_reads()
 def main(argv=None):
     """The command line: `minishatter` and `python -m minishatter`."""
     parser = command_line()

@@ -286,9 +286,9 @@ def _trace_backward(layer: Layer, dy: np.ndarray, cache: Any, sizes: list[float]
             dy = _trace_backward(child, dy, child_cache, sizes)
         return dy
     if isinstance(layer, Sum):
-        dx: Any = 0.0
+        added: Any = 0.0
         for weight, branch, branch_cache in reversed(list(zip(layer.weights, layer.branches, cache))):
-            dx = dx + _trace_backward(branch, weight * dy, branch_cache, sizes)
-        return dx
+            added = added + _trace_backward(branch, weight * dy, branch_cache, sizes)
+        return added
     sizes.append(float(np.sqrt(np.mean(dy**2))))
     return layer.backward(dy, cache)[0]

@@ -82,11 +82,11 @@ def resnet(depth: int, width: int = 200, *, inputs: int = 1, skip: float = 1.0, 
            rng: np.random.Generator) -> Chain:
     """Dense(inputs, width), then `depth` times x <- alpha (skip x + beta W relu(norm(x))), then Dense(width, 1).
 
-    alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper). The norm "batch" of
-    the first branch takes the first layer's biases away: the kinks of that branch lie at the mean of x.
-    The last layer reads x itself, no rectifier before it, so its weights are N(0, 1/width).
-    norm "analytic" divides by sqrt(v), v the mean square of x over the draw of the net for inputs of mean square 1:
-    the net of Theorem 3's proof. Without norm the gradient has variance (alpha^2 (1 + beta^2))^depth (Theorem 2).
+    alpha rescales the whole layer, beta the branch (Eq. 2 and section 3 of the paper). norm: None, "center", "batch",
+    or "analytic", which divides by sqrt(v), v the mean square of x over the draw of the net for inputs of mean
+    square 1, as in the proof of Theorem 3. A batch norm in the first branch takes the first biases away: the kinks of
+    that branch lie at the mean of x. The last layer reads x itself, no rectifier before it: weights N(0, 1/width).
+    Without norm the gradient has variance first_std^2 (alpha^2 (skip^2 + beta^2))^depth (Theorem 2 if skip = 1).
     Figure 2's nets "of depth L" are resnet(L - 2, first_std=sqrt(2)): L weight matrices, all of variance
     2 / fan_in but the last, whose scale no autocorrelation sees. skip = 0 gives its feedforward nets, and depth 0,
     its L = 2, a linear net. No source states this count; tutorial 03 shows how it was found.
@@ -148,7 +148,7 @@ def _skips(depth, width, inputs, weights, norm, first_std, bias_std, hidden_bias
     """The layers of a net of `depth` skip connections x <- weights[0] x + weights[1] W relu(norm(x))."""
     depth, width, bias_std, hidden_bias_std = _sizes(depth, width, bias_std, hidden_bias_std, least=0)
     yield _first(inputs, width, first_std, bias_std, rng)
-    v = first_std**2 + bias_std**2  # the mean square of x, of which a rectifier keeps 1 / 2 and He weights double it
+    v = first_std**2 + bias_std**2  # mean square of a signal; a rectifier halves it, and He weights double that
     for _ in range(depth):
         before = [_divide(width, v)] if norm == "analytic" else NORMS[norm](width)
         dense = Dense(he(width, width, rng), biases(width, hidden_bias_std, rng))
@@ -168,7 +168,6 @@ def _first(inputs, width, std, bias_std, rng):
     """The layer that maps the input to `width` units: weights N(0, std^2 / inputs), biases N(0, bias_std^2)."""
     inputs = arguments.integer("inputs", inputs)
     return Dense(normal(inputs, width, std * inputs**-0.5, rng), biases(width, bias_std, rng))
-
 
 
 def _divide(width, v):

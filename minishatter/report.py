@@ -13,9 +13,7 @@ A claim about several points holds if it holds at each of them.
 """
 
 import itertools
-import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +21,7 @@ import numpy as np
 
 from . import arguments, files
 from .intervals import Interval
+from .running import folder
 
 Numbers = float | Sequence | np.ndarray
 VERDICTS = ("agrees", "agrees in kind", "differs")
@@ -52,16 +51,6 @@ gain by depth; the fifth cure). A row about several points holds if it holds at 
 """
 COLUMNS = ("Claim", "Source", "Predicted", "Measured", f"{LEVEL:.0%} interval", "Tolerance", "In kind", "Verdict",
            "Margin")
-
-
-def quick() -> bool:
-    """Is this a quick run, at small sizes? (`python -m tutorials --quick` sets MINISHATTER_QUICK=1)"""
-    return os.environ.get("MINISHATTER_QUICK", "") not in ("", "0")
-
-
-def folder() -> Path:
-    """Where figures and the table go: the environment variable MINISHATTER_FIGURES, else figures/."""
-    return Path(os.environ.get("MINISHATTER_FIGURES") or "figures")
 
 
 def figure_tolerance(samples: np.ndarray, reading: float, runs: int) -> np.ndarray:
@@ -123,10 +112,11 @@ def _row_of_numbers(predicted: Numbers, measured: Interval | Numbers,
 
 def _interval(measured: Interval | Numbers) -> Interval:
     """One Interval of arrays, from an Interval, from a list of them, or from exact numbers."""
-    if isinstance(measured, (list, tuple)) and measured and all(isinstance(part, Interval) for part in measured):
-        parts = [np.array(part) for part in zip(*measured)]
-    else:
-        parts = list(measured) if isinstance(measured, Interval) else [measured] * 3
+    parts: Iterable = (measured,) * 3
+    if isinstance(measured, Interval):
+        parts = measured
+    elif isinstance(measured, (list, tuple)) and measured and all(isinstance(part, Interval) for part in measured):
+        parts = zip(*measured)
     return Interval(*(arguments.array("measured", part) for part in parts))
 
 
@@ -202,34 +192,18 @@ def merge(path: str | Path) -> Path:
 def _update(changed):
     """Replace all sections of some tutorials by {(part, title): text}. The file is written whole or not at all."""
     path = folder() / "REPLICATION.md"
-    old = _sections(path.read_text(encoding="utf-8")) if path.exists() else {}
-    titles = {title for _, title in changed}
-    sections = sorted(({key: text for key, text in old.items() if key[1] not in titles} | changed).items())
-    text = PREAMBLE
-    for part in PARTS:
-        below = {title: section for (own, title), section in sections if own == part}
-        body = "\n".join(f"## {title}\n\n{section.strip()}\n" for title, section in below.items())
-        text += f"\n# {part}\n\n{_summary(below)}\n{body}"
-    files.write(path, text.encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.alone(path.parent):  # another run may be about to add its own
+        old = _sections(path.read_text(encoding="utf-8")) if path.exists() else {}
+        titles = {title for _, title in changed}
+        sections = sorted(({key: text for key, text in old.items() if key[1] not in titles} | changed).items())
+        text = PREAMBLE
+        for part in PARTS:
+            below = {title: section for (own, title), section in sections if own == part}
+            body = "\n".join(f"## {title}\n\n{section.strip()}\n" for title, section in below.items())
+            text += f"\n# {part}\n\n{_summary(below)}\n{body}"
+        files.write(path, text.encode())
     return path
-
-
-def progress(label: str) -> Callable[[Iterable], Iterable]:
-    """A wrapper for an iterable of known length: a tqdm bar if installed, else a line per quarter, on stderr."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return lambda items: _count(items, label)
-    return lambda items: tqdm(items, desc=label, leave=False)
-
-
-def _count(items, label):
-    total = len(items)
-    marks = {-(-total * quarter // 4) for quarter in range(1, 5)}
-    for done, item in enumerate(items, start=1):
-        yield item
-        if done in marks:
-            sys.stderr.write(f"{label}: {done}/{total}\n")
 
 
 def _sections(text):

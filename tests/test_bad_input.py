@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, probe,
-                         regions, report, stats, sweep, theory, wide)
+                         regions, report, running, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, train
 from minishatter.intervals import Interval
@@ -529,6 +529,8 @@ FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
     bad("path a folder", files.write, ".", b"bytes"),
+    bad("folder that is none", files.alone, "nowhere"),
+    bad("folder a file", files.alone, __file__),
 ]
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -570,6 +572,8 @@ PLOT = [
     bad("columns zero", plot.panels, 1, 0, (4, 3)),
     bad("size NaN", plot.page, (NAN, 3)),
     bad("fig None", plot.save, None, "figure.png"),
+    bad("path without a suffix", plot.save, Figure(), "figure"),
+    bad("path of an unknown format", plot.suffix, "figure.bmp"),
     bad("colou?r unknown", plot.shades, "no colour", 3),
     bad("n zero", plot.shades, "red", 0),
     bad("n a float", plot.shades, "red", 2.5),
@@ -655,11 +659,9 @@ TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS 
 
 @pytest.fixture
 def empty_folder(tmp_path, monkeypatch):
-    """The current folder for the test; no window opens, and afterwards no figure stays open."""
+    """The current folder for the test."""
     monkeypatch.chdir(tmp_path)
-    plot.plt.switch_backend("Agg")
-    yield tmp_path
-    plot.plt.close("all")
+    return tmp_path
 
 
 @pytest.mark.parametrize("argument, function, args, kwargs", TABLE)
@@ -684,14 +686,14 @@ def test_a_refused_claim_is_not_kept():
 # They take no arguments, or any: a label is only printed.
 ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU", "layers.CReLU",
                  "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten",
-                 "report.quick", "report.folder", "report.progress"}
+                 "running.quick", "running.folder", "running.progress", "plot.style", "plot.use_style"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
-                   wide, sweep, files, report, plot, conv, filters, convnets, train, checkpoint, clusters, data,
-                   download):
+                   wide, sweep, files, running, report, plot, conv, filters, convnets, train, checkpoint, clusters,
+                   data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

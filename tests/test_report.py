@@ -2,6 +2,7 @@
 
 import math
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minishatter import report
+from minishatter import report, running
 from minishatter.intervals import Interval, mean_interval
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +22,7 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("MINISHATTER_QUICK", "MINISHATTER_FIGURES"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(running, "FIGURES", Path("figures"))
 
 
 # The verdict: interval [1, 3], measured 2.
@@ -282,16 +286,24 @@ def test_a_failing_write_leaves_the_old_table(monkeypatch, step):
 def test_a_run_is_quick_if_the_environment_says_so(monkeypatch, value, quick):
     if value is not None:
         monkeypatch.setenv("MINISHATTER_QUICK", value)
-    assert report.quick() is quick
+    assert running.quick() is quick
 
 
 @pytest.mark.parametrize("value, folder", [(None, "figures"), ("", "figures"), ("new/place", "new/place")])
 def test_figures_and_table_go_where_the_environment_says(monkeypatch, value, folder):
     if value is not None:
         monkeypatch.setenv("MINISHATTER_FIGURES", value)
-    assert report.folder() == Path(folder)
+    assert running.folder() == Path(folder)
     assert tutorial("01_a").write() == Path(folder, "REPLICATION.md")
     assert report.Report("01_a").figure == Path(folder, "01_a.png")
+
+
+def test_without_a_word_they_go_to_the_repository_wherever_one_works(tmp_path):
+    command = "from minishatter import running; print(running.folder())"
+    said = [subprocess.run([sys.executable, "-c", command], cwd=tmp_path,
+                           env=os.environ | {"PYTHONPATH": str(ROOT), "MINISHATTER_QUICK": quick}, text=True,
+                           capture_output=True, timeout=60, check=True).stdout for quick in "01"]
+    assert said == [f"{ROOT / 'figures'}\n", f"{ROOT / 'figures' / 'quick'}\n"]
 
 
 # Progress.
@@ -300,7 +312,7 @@ def test_figures_and_table_go_where_the_environment_says(monkeypatch, value, fol
 @pytest.mark.parametrize("total, marks", [(8, [2, 4, 6, 8]), (10, [3, 5, 8, 10]), (2, [1, 2]), (1, [1]), (0, [])])
 def test_progress_without_tqdm_is_a_line_per_quarter(monkeypatch, capsys, total, marks):
     monkeypatch.setitem(sys.modules, "tqdm", None)  # makes `import tqdm` fail
-    assert list(report.progress("nets")(range(total))) == list(range(total))
+    assert list(running.progress("nets")(range(total))) == list(range(total))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [f"nets: {mark}/{total}" for mark in marks]
@@ -314,11 +326,11 @@ def test_progress_with_tqdm_is_a_bar(monkeypatch, capsys):
         return iter(items)
 
     monkeypatch.setitem(sys.modules, "tqdm", types.SimpleNamespace(tqdm=tqdm))
-    assert list(report.progress("nets")(range(8))) == list(range(8))
+    assert list(running.progress("nets")(range(8))) == list(range(8))
     assert bars == [("nets", 8)]
     assert capsys.readouterr() == ("", "")
 
 
 def test_progress_with_the_real_tqdm_keeps_stdout_clean(capsys):
-    assert list(report.progress("nets")(range(8))) == list(range(8))
+    assert list(running.progress("nets")(range(8))) == list(range(8))
     assert capsys.readouterr().out == ""

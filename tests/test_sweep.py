@@ -22,7 +22,7 @@ import distributed
 import numpy as np
 import pytest
 
-from minishatter import report
+from minishatter import running
 from minishatter.sweep import IN_FLIGHT, SweepError, sweep
 from tests import cells
 
@@ -162,7 +162,7 @@ def test_a_point_gives_the_cell_what_the_csv_says():
 def test_progress_wraps_what_is_still_to_do(path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     sweep(cells.echo, [(n,) for n in range(4)], path=path)
-    sweep(cells.echo, [(n,) for n in range(8)], path=path, progress=report.progress("echo"))
+    sweep(cells.echo, [(n,) for n in range(8)], path=path, progress=running.progress("echo"))
     assert capsys.readouterr().err == "".join(f"echo: {n}/4\n" for n in (1, 2, 3, 4))
 
 

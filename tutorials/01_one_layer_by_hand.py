@@ -12,11 +12,13 @@ about: f'(x) is a staircase.
 import numpy as np
 
 from minishatter import Chain, Dense, ReLU, check, gradients, plot, trace
-from minishatter.report import Report, quick
+from minishatter.report import Report
+from minishatter.running import quick
 
 POINTS = 401 if quick() else 4001
 rng = np.random.default_rng(1)
 report = Report("01_one_layer_by_hand")
+plot.use_style()
 
 # %% [markdown]
 # The net is f(x) = sum over u of w_u relu(v_u x + b_u), with five units.

@@ -11,12 +11,14 @@ paper, measured.
 import numpy as np
 
 from minishatter import Chain, Dense, ReLU, gradients, intervals, nets, plot, stats
-from minishatter.report import Report, quick
+from minishatter.report import Report
+from minishatter.running import quick
 
 RUNS = 20 if quick() else 200
 SEED = 1702
 x = gradients.grid()
 report = Report("02_gradients_shatter")
+plot.use_style()
 
 # %% [markdown]
 # (a) is the sum f(x) = w . relu(x v - b) with v = (1, ..., 1). The law of b and w is not

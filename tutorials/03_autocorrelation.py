@@ -10,15 +10,15 @@ we search for a convention that fits, and judge it by curves that had no say.
 
 # %%
 import os
-from pathlib import Path
 
-import conventions
 import numpy as np
 
 from minishatter import gradients, nets, plot, stats
 from minishatter.intervals import mean_interval
-from minishatter.report import Report, figure_tolerance, progress, quick
+from minishatter.report import Report, figure_tolerance
+from minishatter.running import FIGURES, progress, quick
 from minishatter.sweep import sweep
+from tutorials import conventions
 
 RUNS = 5 if quick() else 20
 DEPTHS = (4, 10) if quick() else (4, 10, 24, 50)
@@ -27,6 +27,7 @@ LAGS = np.arange(15)
 x = gradients.grid()
 n = x.size
 report = Report("03_autocorrelation")
+plot.use_style()
 
 # %% [markdown]
 # **One autocorrelation by hand.** Take the mean away from the gradient of one net. Multiply the series by itself,
@@ -135,7 +136,7 @@ plot.save(fig, report.figure)
 # it is judged on the beta = 0.1 panel and on depth 2, which had no say.
 
 # %%
-TABLE = Path("figures", "03_conventions.csv")
+TABLE = FIGURES / "03_conventions.csv"
 points = conventions.POINTS if os.environ.get("MINISHATTER_TRAIN") == "1" else conventions.kept(TABLE)
 rows = sweep(conventions.convention, points, path=TABLE, progress=progress("conventions"))
 for row in rows:

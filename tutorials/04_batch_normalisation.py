@@ -12,7 +12,8 @@ the paper.
 import numpy as np
 
 from minishatter import active_units, gradients, intervals, nets, plot, stats
-from minishatter.report import Report, progress, quick
+from minishatter.report import Report
+from minishatter.running import progress, quick
 
 RUNS = 6 if quick() else 100
 DEPTH = 10 if quick() else 50
@@ -20,6 +21,7 @@ WIDTH, SEED = 100, 3
 DEPTHS = (2, DEPTH) if quick() else (2, 10, 50)
 x = gradients.grid()[:, None]
 report = Report("04_batch_normalisation")
+plot.use_style()
 NETS = {
     "feedforward": lambda depth, rng: nets.feedforward(depth, WIDTH, rng=rng),
     "feedforward with BN": lambda depth, rng: nets.feedforward(depth, WIDTH, norm="batch", rng=rng),

@@ -14,7 +14,8 @@ from statistics import NormalDist
 import numpy as np
 
 from minishatter import Chain, Dense, ReLU, active_units, gradients, intervals, nets, plot, stats, theory, wide
-from minishatter.report import LEVEL, Report, progress, quick
+from minishatter.report import LEVEL, Report
+from minishatter.running import progress, quick
 
 GATED_RUNS = 2_000 if quick() else 40_000
 RUNS = 50 if quick() else 600
@@ -23,6 +24,7 @@ DEPTHS = (2, 4, 10) if quick() else (2, 4, 10, 24)
 WIDTH, SEED = 100, 5
 rng = np.random.default_rng(SEED)
 report = Report("05_theorems")
+plot.use_style()
 
 # %% [markdown]
 # **Gated nets.** The same coin-flip net with different skip and branch weights serves all

@@ -11,7 +11,8 @@ correlation over nets and its correlation length along the line, with depth.
 import numpy as np
 
 from minishatter import gradients, intervals, nets, plot, stats, theory
-from minishatter.report import LEVEL, Report, progress, quick
+from minishatter.report import LEVEL, Report
+from minishatter.running import progress, quick
 
 RUNS = 10 if quick() else 120
 DEPTHS = (2, 4, 10) if quick() else (2, 4, 10, 24, 50)
@@ -21,6 +22,7 @@ WIDTH, SEED = 100, 6
 rng = np.random.default_rng(SEED)
 x = gradients.grid()
 report = Report("06_skip_connections")
+plot.use_style()
 
 # %% [markdown]
 # Seven families. As in Theorem 3, a batch-normalised resnet "of depth L" has L - 1 residual layers.

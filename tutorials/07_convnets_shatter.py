@@ -14,7 +14,8 @@ import numpy as np
 from minishatter import freeze, intervals, plot, stats
 from minishatter.images import clusters, convnets, data
 from minishatter.images.train import batch_last
-from minishatter.report import LEVEL, Report, progress, quick
+from minishatter.report import LEVEL, Report
+from minishatter.running import progress, quick
 
 DEPTHS = (2, 4) if quick() else (2, 4, 10, 24, 50)
 MINIBATCHES, N = (5, 16) if quick() else (5, 256)
@@ -22,6 +23,7 @@ FILTERS = 4 if quick() else 8
 SEED, CLUSTERS = 7, 10
 MEAN, STD = np.array([125.3, 123.0, 113.9]), np.array([63.0, 62.1, 66.7])  # of CIFAR-10's training set
 report = Report("07_convnets_shatter")
+plot.use_style()
 
 # %% [markdown]
 # The test images, if the environment variable MINISHATTER_DATA says where CIFAR-10 is, or it is in the cache; else made

@@ -12,13 +12,15 @@ import numpy as np
 
 from minishatter import Dense, PReLU, gradients, intervals, nets, plot
 from minishatter.images import Conv2d, convnets
-from minishatter.report import LEVEL, Report, quick
+from minishatter.report import LEVEL, Report
+from minishatter.running import quick
 
 DEPTH, WIDTH = (6, 20) if quick() else (24, 200)
 CONV_DEPTHS = (6, 14) if quick() else (6, 14, 30, 54, 102, 198)
 RUNS, SEED = (5, 8) if quick() else (10, 8)
 x = gradients.grid()
 report = Report("08_looks_linear")
+plot.use_style()
 
 
 def rng(*key):

@@ -14,7 +14,6 @@ missing (all of it without the table), `--quick` trains shallow nets on syntheti
 import csv
 import os
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -22,11 +21,12 @@ import numpy as np
 from minishatter import plot
 from minishatter.images import convnets, data, train
 from minishatter.intervals import Interval
-from minishatter.report import Report, figure_tolerance, progress, quick
+from minishatter.report import Report, figure_tolerance
+from minishatter.running import FIGURES, progress, quick
 from minishatter.sweep import sweep
 
 TRAIN = os.environ.get("MINISHATTER_TRAIN", "0") == "1"
-TABLE = Path("figures", "09_accuracy.csv")
+TABLE = FIGURES / "09_accuracy.csv"
 DEPTHS = (6, 14) if quick() else (6, 14, 30, 54, 102, 198)
 RUNS = (0, 1, 2)
 IMAGES, EPOCHS = (300, 2) if quick() else (10_000, 4)
@@ -175,6 +175,7 @@ def claims(report, by_cell, what):
 # %%
 def main():
     report = Report("09_accuracy")
+    plot.use_style()
     what = f"{IMAGES:,} {'synthetic' if quick() else 'CIFAR-10'} images, {EPOCHS} epochs, {len(RUNS)} runs"
     by_cell = {}
     for row in rows():

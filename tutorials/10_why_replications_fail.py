@@ -12,7 +12,8 @@ import numpy as np
 
 from minishatter import (
     BatchNorm, Center, Chain, Dense, ReLU, active_units, gradients, init, intervals, plot, stats)
-from minishatter.report import LEVEL, Report, progress, quick
+from minishatter.report import LEVEL, Report
+from minishatter.running import progress, quick
 
 SEEDS = 6 if quick() else 20
 DEPTHS = (4, 24) if quick() else (4, 10, 24, 50)
@@ -20,6 +21,7 @@ WIDTHS = (50, 200) if quick() else (50, 100, 200, 400)
 DEPTH, WIDTH = 24, 200
 x = gradients.grid()
 report = Report("10_why_replications_fail")
+plot.use_style()
 
 # %% [markdown]
 # **A set-up** is five choices. Weights: the variance of a hidden weight times the width; "truncated" is a normal cut at

@@ -14,7 +14,8 @@ from collections import Counter
 import numpy as np
 
 from minishatter import freeze, gradients, intervals, nets, plot, regions, stats, wide
-from minishatter.report import Report, progress, quick
+from minishatter.report import Report
+from minishatter.running import progress, quick
 
 DEPTHS = (1, 4, 10, 24) if quick() else (1, 4, 10, 24, 50)
 WIDTH, WIDTHS = (40, (10, 20, 40)) if quick() else (200, (50, 100, 200))
@@ -25,6 +26,7 @@ LOW, HIGH = -2.0, 2.0
 LENGTH, STEP = HIGH - LOW, (HIGH - LOW) / 255  # of the paper's grid of 256 points
 x = gradients.grid()
 report = Report("11_exact_gradient")
+plot.use_style()
 
 
 def plain(depth, width, run):

@@ -14,7 +14,8 @@ import copy
 import numpy as np
 
 from minishatter import gradients, intervals, nets, plot, stats, theory, wide
-from minishatter.report import LEVEL, Report, progress, quick
+from minishatter.report import LEVEL, Report
+from minishatter.running import progress, quick
 
 RUNS = 30 if quick() else 200
 DEPTHS = (2, 4, 10) if quick() else (2, 4, 10, 24, 50)
@@ -23,6 +24,7 @@ WIDTH, FIXED_DEPTH, SEED = 200, 4, 12
 pair = np.array([-1.0, 1.0])  # uncorrelated signals in the first layer: c = 0
 rng = np.random.default_rng(SEED)
 report = Report("12_wide_nets")
+plot.use_style()
 
 
 def bootstrap(samples, statistic):

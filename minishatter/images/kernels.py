@@ -13,7 +13,6 @@ The six loops that define a convolution are their twin, in tests/test_conv.py.
 
 import functools
 import threading
-from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir  # comes with numba
@@ -22,15 +21,13 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 
 from ..kernels import threading_layer
 
-# Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
-KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "parallel": True,
-                          "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 TURN = threading.Lock()
 
 
 def kernel(function):
     """Compile a kernel for numba's threads. Where those are the workqueue, which would abort, calls take turns."""
-    compiled = njit(**KERNEL)(function)
+    fastmath = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reassociated; NaN and infinity keep their meaning
+    compiled = njit(cache=True, nogil=True, parallel=True, fastmath=fastmath)(function)
 
     @functools.wraps(function)
     def call(*arrays):
@@ -40,6 +37,7 @@ def kernel(function):
             return compiled(*arrays)
 
     return call
+
 
 # Vectors. numba has no type for what a register holds, so here is one, with the functions that kernels use on it. Each
 # stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits.
