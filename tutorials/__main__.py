@@ -176,7 +176,7 @@ def command_line():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="how many at a time (default: one per core)")
     parser.add_argument("--train", action="store_true",
-                        help="tutorial 09: train the nets that its table lacks (an hour for all)")
+                        help="tutorials 03, 09: compute what their tables lack (ten minutes, an hour for all)")
     parser.add_argument("--list", action="store_true", help="list the tutorials and stop")
     parser.add_argument("--notebooks", type=Path, metavar="OUT",
                         help="write notebooks with outputs into the folder OUT")
