@@ -1,8 +1,10 @@
 """The command line: what this is and how to read it, and `probe`, a diagnosis of a net."""
 
 import argparse
+import contextlib
 import inspect
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +23,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         """Say what is wrong on one line, and exit with 2."""
         self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+@contextlib.contextmanager
+def until_nobody_reads():
+    """Ends the program without a word when its reader has gone, as `head` has after some lines."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at the exit complains
+        sys.exit(1)
 
 
 def reading_order():
@@ -70,7 +85,8 @@ def command_line():
                          help="(default: held)")
     command.add_argument("--points", type=int, default=argparse.SUPPRESS, help="grid points on [-2, 2] (default: 256)")
     command.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="(default: 0)")
-    command.add_argument("--figure", default="probe.png", help="where to save the picture (default: probe.png)")
+    command.add_argument("--figure", default="probe.png",
+                         help="where to save the picture: .png, .pdf or .svg (default: probe.png)")
     command.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
     return parser
 
@@ -114,6 +130,7 @@ def run_probe_of_file(figure, options):
     return diagnosis
 
 
+@until_nobody_reads()
 def main(argv=None):
     """The command line: `minishatter` and `python -m minishatter`."""
     parser = command_line()
@@ -124,6 +141,9 @@ def main(argv=None):
     figure, as_json = options.pop("figure"), options.pop("json")
     run = run_probe_of_file if "gradient" in options else run_probe
     try:
+        from minishatter import plot  # here, since matplotlib takes half a second to load
+
+        plot.suffix(figure)  # an unknown format is refused before the work
         diagnosis = run(figure, options)
     except (ValueError, TypeError, OSError) as error:
         parser.exit(2, f"minishatter probe: error: {' '.join(str(error).split())}\n")

@@ -220,7 +220,7 @@ def _distinct(g):
     return int(1 + np.sum(np.diff(ordered) > 1e-9 * np.abs(g).max(initial=0.0)))
 
 
-def picture(x: np.ndarray, g: np.ndarray, title: str, path) -> None:
+def picture(x: np.ndarray, g: np.ndarray, title: str, path: str | Path) -> None:
     """Save a picture of the gradient g (n,) along the grid x (n,), and of its covariance of rank one.
 
     >>> import tempfile, pathlib

@@ -82,9 +82,9 @@ def autocorrelation(gradient: ExactGradient, lags: float | np.ndarray, subtract_
     low, high = x[[0, -1]]
     if not ((lags >= 0) & (lags <= high - low)).all():
         raise ValueError(f"lags must lie in [0, {high - low:g}], got {lags.min():g} to {lags.max():g}")
-    if not (values.size > 1 or values[0] and not subtract_mean):
-        raise ValueError("gradient must vary: it is constant, its correlation is undefined")
-    c = values / np.abs(values).max()  # squares of exploded gradients would overflow
+    c = values / (np.abs(values).max() or 1.0)  # squares of exploded gradients would overflow
+    if np.ptp(c) <= EQUAL and (subtract_mean or not c.any()):
+        raise ValueError("gradient must vary: it is constant up to rounding, its correlation is undefined")
     c = c - c @ np.diff(x) / (high - low) if subtract_mean else c
     integrals = [_overlap(x, c, s) for s in lags.flat]
     return np.reshape(integrals, lags.shape)[()] / _overlap(x, c, 0.0)
@@ -164,7 +164,7 @@ def explain(net: Layer, a: float, b: float) -> Explanation:
             in all           0           5          +5
     """
     edges, values, flips = _follow(net, *_interval("a", a, "b", b))
-    rows = [[] for _ in edges]
+    rows: list[list[Flip]] = [[] for _ in edges]
     for place, unit, edge_x, on in flips:
         for row, *flip in zip(np.searchsorted(edges, edge_x).tolist(), unit.tolist(), on.tolist()):
             rows[row].append(Flip(place, *flip))

@@ -52,9 +52,10 @@ def rank_one_covariance(g: np.ndarray) -> np.ndarray:
            [0. , 0. , 0. ],
            [1.5, 0. , 1.5]])
     """
-    centred = arguments.array("g", g, ndim=1) - np.mean(g)
-    _varies(centred[None])
-    centred = centred / np.abs(centred).max()  # squares of exploded gradients would overflow
+    g = _of_size_one(arguments.array("g", g, ndim=1))
+    _varies(g[None, :])
+    centred = g - g.mean()
+    centred = centred / np.abs(centred).max()  # and of size one again, for what varies little
     return np.abs(np.outer(centred, centred)) / np.mean(centred**2)
 
 
@@ -64,7 +65,7 @@ def autocorrelation(g: np.ndarray, max_lag: int, subtract_mean: bool = True) -> 
     g: (n,) or a stack (runs, n); returns (max_lag + 1,) or (runs, max_lag + 1). The sum
     over i has n - k terms and is not rescaled (the "biased" estimator). Subtracting the
     mean of a short series pulls a_k down: 256 steps of a random walk give about 0.65
-    at lag 14, and 0.81 without. Raises ValueError if a series does not vary.
+    at lag 14, and 0.81 without. Raises ValueError if a series does not vary, or if max_lag >= n.
 
     >>> autocorrelation(np.array([1.0, 1.0, -1.0, -1.0]), max_lag=2)  # (1 - 1 + 1) / 4, (-1 - 1) / 4
     array([ 1.  ,  0.25, -0.5 ])
@@ -73,19 +74,27 @@ def autocorrelation(g: np.ndarray, max_lag: int, subtract_mean: bool = True) -> 
     n = series.shape[-1]
     if arguments.integer("max_lag", max_lag, least=0) >= n:
         raise ValueError(f"max_lag must be below the number of points, {n}, got {max_lag}")
-    c = np.atleast_2d(series)
-    c = c - c.mean(axis=1, keepdims=True) if subtract_mean else c
+    c = _of_size_one(np.atleast_2d(series))
     _varies(c)
-    c = c / np.abs(c).max(axis=1, keepdims=True)  # squares of exploded gradients would overflow
+    c = _of_size_one(c - c.mean(axis=1, keepdims=True)) if subtract_mean else c
     sums = np.stack([(c[:, :n - k] * c[:, k:]).sum(axis=1) for k in range(max_lag + 1)], axis=1)
     acf = sums / sums[:, :1]
     return acf if series.ndim == 2 else acf[0]
 
 
-def _varies(centred):
-    flat = np.flatnonzero(np.ptp(centred, axis=1) <= 1e-12 * np.abs(centred).max(axis=1, initial=1e-300))
+def _of_size_one(series):
+    """Each series over its largest absolute value: squares of exploded gradients overflow, of tiny ones vanish."""
+    largest = np.abs(series).max(axis=-1, keepdims=True)
+    return series / np.where(largest > 0, largest, 1.0)
+
+
+def _varies(series):
+    """Raise ValueError unless each series, of size one, varies by more than rounding does."""
+    rounding = max(1e-12, 4 * np.finfo(series.dtype).eps)  # a deep net in float64; a few last digits in float32
+    flat = np.flatnonzero(np.ptp(series, axis=1) <= rounding)
     if flat.size:
-        raise ValueError(f"g must vary along the grid: series {flat[0]} is constant, its correlation is undefined")
+        raise ValueError(f"g must vary along the grid: series {flat[0]} is constant up to rounding, "
+                         "its correlation is undefined")
 
 
 def correlation_length(acf: np.ndarray, step: float = 1.0) -> float | np.ndarray:
@@ -207,6 +216,8 @@ def _pattern(active):
 def effective_rank(D: np.ndarray) -> float:
     """r(D) = trace(D^T D) / ||D||_2^2 = sum of s_i^2 / max s_i^2, for the singular values s of D. 1 <= r <= rank.
 
+    Raises ValueError if D is zero.
+
     >>> print(effective_rank(np.diag([2.0, 1.0, 1.0])))
     1.5
     """
@@ -225,4 +236,4 @@ def relative_effective_rank(D: np.ndarray, rng: np.random.Generator, draws: int 
     """
     draws = arguments.integer("draws", draws)
     rank = effective_rank(D)
-    return rank / np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)])
+    return rank / float(np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)]))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minishatter.coursework import grade, manifest, release, results, sandbox, source
+from minishatter.coursework import grade, graft, manifest, package, release, results, sandbox, source
 from minishatter.coursework.__main__ import main
 from minishatter.coursework.questions import QUESTIONS
 from minishatter.coursework.submission import Submission
@@ -126,7 +126,7 @@ class A:
     ("mine = abs\nLIMIT = 2\nwhile True:\n    pass\n", ["LIMIT = 1"], ["LIMIT = 2", "while"]),
     ("from __future__ import mine\n", [], ["__future__"])])
 def test_a_graft_takes_what_is_new_and_needed(more, there, gone):
-    grafted = source.graft(GIVEN, ast.parse(more + SUBMITTED), "A.f")
+    grafted = graft.graft(GIVEN, ast.parse(more + SUBMITTED), "A.f")
     assert all(text in grafted for text in [*there, "mine(helper(", "def _own"])
     assert not any(text in grafted for text in [*gone, "raise ValueError"])
 
@@ -179,6 +179,7 @@ def test_no_line_of_a_solution_is_in_the_students_folder(released):
 
 # Lines of other, given functions too: a solution has them in common with code that everybody reads.
 SHARED = {
+    "grads: Grads = {}",                                         # Chain.backward
     "xhat, std = cache",                                         # BatchNorm.tangent
     'with np.errstate(over="ignore", invalid="ignore"):',        # wherever gradients may overflow
     "x, layers = _checked(net, x, statistics)",                  # input_gradient, the same by another way
@@ -353,14 +354,14 @@ def test_a_fresh_release_scores_nothing_and_each_task_names_itself(released):
 def test_pasting_one_solution_back_scores_exactly_that_task(task, tmp_path):
     """All other tasks run on the tree that they run on in a fresh release, which scores 0."""
     (tmp_path / task.file).write_text(filled(task))
-    submission = Submission(tmp_path)
     graded = grade.grade(tmp_path, SECRET, [task])
     assert graded.score == task.points, results.table(graded)
+    (tmp_path / "fresh").mkdir()
+    (tmp_path / "fresh" / task.file).write_text(package.blank_package()[task.file])
     for other in manifest.TASKS:
         if other.file == task.file and other != task:
-            fresh = grade.blank_package()
-            assert ast.dump(ast.parse(grade.student_tree(other, submission)[other.file])) == ast.dump(
-                ast.parse(source.graft(fresh[other.file], ast.parse(fresh[other.file]), other.object)))
+            solved, fresh = (package.student_tree(other, Submission(path)) for path in (tmp_path, tmp_path / "fresh"))
+            assert solved == fresh
 
 
 MISTAKES = [  # task, what is replaced in its solution, by what; the share of its points, and what the student reads

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from minishatter import __main__ as command_line
 from minishatter import probe, stats
 from minishatter.__main__ import main
 
@@ -36,6 +37,19 @@ def test_json_is_plain_json_for_every_kind_of_net(options, capsys, here):
     diagnosis = json.loads(capsys.readouterr().out)
     assert diagnosis["condition"] in {"healthy", "shattered", "vanished", "exploded", "collapsed"}
     assert diagnosis["figure"] == "a/b.png" and (here / "a" / "b.png").exists()
+
+
+@pytest.mark.parametrize("suffix, begins", [("pdf", b"%PDF-"), ("svg", b"<?xml")])
+def test_the_picture_has_the_format_of_its_suffix(suffix, begins, here):
+    assert main(["probe", "--depth", "3", "--width", "9", "--points", "32", "--figure", f"out.{suffix}"]) == 0
+    assert (here / f"out.{suffix}").read_bytes().startswith(begins)
+
+
+def test_an_unknown_format_is_refused_before_the_work(monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "build_net", lambda *_: pytest.fail("it began to work"))
+    with pytest.raises(SystemExit) as stop:
+        main(["probe", "--depth", "3", "--figure", "out.bmp"])
+    assert stop.value.code == 2 and ".png, .pdf, .svg, got 'out.bmp'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options, message", [

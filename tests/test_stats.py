@@ -123,6 +123,30 @@ def test_autocorrelation_refuses(g, max_lag, says):
         stats.autocorrelation(g, max_lag)
 
 
+def rounded_constant(dtype):
+    """0.7, and every third entry one last digit more: what rounding makes of a constant gradient."""
+    g = np.full(256, 0.7, dtype)
+    g[::3] = np.nextafter(g[0], dtype(1))
+    return g
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 1e30, 1e-30])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rounding_is_no_variation(dtype, amplitude):
+    g = rounded_constant(dtype) * dtype(amplitude)
+    for statistic in (lambda: stats.autocorrelation(g, 3), lambda: stats.rank_one_covariance(g)):
+        with pytest.raises(ValueError, match="constant up to rounding"):
+            statistic()
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 1e200, 1e-200])
+def test_a_small_variation_of_a_large_number_is_measured(amplitude):
+    noise = stats.brown_noise(256, rng())
+    g = amplitude * (1 + 1e-6 * noise / np.abs(noise).max())
+    np.testing.assert_allclose(stats.autocorrelation(g, 9), stats.autocorrelation(noise, 9), rtol=0, atol=1e-8)
+    np.testing.assert_allclose(stats.rank_one_covariance(g), stats.rank_one_covariance(noise), rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize("tau, tolerance", [(3.0, 1e-12), (7.3, 0.02), (20.5, 0.01)])
 def test_correlation_length_of_an_exponential(tau, tolerance):
     """exp(-k / tau) crosses 1/e at tau; a chord lies above the curve by up to curvature / 8, so up to 1 / (8 tau)."""

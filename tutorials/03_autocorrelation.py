@@ -12,13 +12,15 @@ points that can be read off the paper's figure on top, and tune nothing.
 import numpy as np
 
 from minishatter import gradients, intervals, nets, plot, stats
-from minishatter.report import Report, progress, quick
+from minishatter.report import Report
+from minishatter.running import progress, quick
 
 RUNS = 5 if quick() else 20
 DEPTHS = (2, 4, 10) if quick() else (2, 4, 10, 24, 50)
 WIDTH, MAX_LAG, SEED = 200, 14, 17
 x = gradients.grid()
 report = Report("03_autocorrelation")
+plot.use_style()
 
 # %% [markdown]
 # Read off the paper's figure by eye, +-0.02: {true lag: autocorrelation}. (Its printed axis
@@ -113,8 +115,8 @@ plot.save(fig, report.figure)
 # %%
 def compare(statement, source, read, interval):
     at = list(read)
-    print(report.claim(f"{statement}, lags {', '.join(map(str, at))}", source, list(read.values()), interval.value[at],
-                       (interval.low[at], interval.high[at]), tolerance=READING, in_kind=0.2))
+    print(report.claim(f"{statement}, lags {', '.join(map(str, at))}", source, list(read.values()), interval.at(at),
+                       tolerance=READING, in_kind=0.2))
 
 
 for statistics in STATISTICS:

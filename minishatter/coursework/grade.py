@@ -1,25 +1,22 @@
 """Grade a submission: for each task graft the student's function, run it in a child, compare with the reference.
 
-Points of a task are shared equally among its cases, public and hidden. What a
+Points of a task are shared among its kinds of cases (points.py). What a
 student reads about a hidden case tells nothing of its inputs but what shapes,
 norms and an index tell.
 """
 
 import secrets
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
-import minishatter
-
-from . import jail, manifest, sandbox, source
+from . import jail, manifest, sandbox
+from .package import FOLDER, blank_package, student_tree
+from .points import HIDDEN, points
 from .submission import Refused, Submission
 from .trials import TRIALS, compare
 from .trials.trial import PUBLIC, generator
 
-PACKAGE = Path(minishatter.__file__).parent
+PACKAGE = FOLDER
 SEED = "MINISHATTER_HIDDEN_SEED"
-HIDDEN = "hidden"
 BLANK = "raised NotImplementedError"  # says enough by itself
 
 
@@ -41,8 +38,7 @@ class Result(NamedTuple):
     @property
     def score(self):
         """Points, to a hundredth."""
-        passed = sum(not verdict.failure for verdict in self.verdicts)
-        return round(self.task.points * passed / len(self.verdicts), 2) if self.verdicts else 0.0
+        return points(self.task.points, {(verdict.seed, verdict.kind): not verdict.failure for verdict in self.verdicts})
 
     @property
     def output(self):
@@ -103,28 +99,3 @@ def _failure(label, trial, inputs, answer):
         return answer.what  # a message could carry the inputs away
     line = f", in the line: {answer.line}" if answer.line and answer.what != BLANK else ""
     return answer.what + (f": {answer.detail}" if answer.detail else "") + line
-
-
-@cache
-def blank_package():
-    """The package as students get it, {file: source}: the body of every task is blank."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
-    for name in {task.file for task in manifest.TASKS}:
-        messages = {task.object: task.message for task in manifest.TASKS if task.file == name}
-        texts[name] = source.blank(texts[name], messages)
-    return texts
-
-
-def student_tree(task, submission):
-    """The blank package with the student's function for one task in it. Raises Refused."""
-    given = blank_package()
-    submitted, error = source.read(submission.source(task.file))
-    twins = {twin: f"{task.name} must not call {twin}: it does the same another way" for twin in task.twins}
-    try:
-        text = source.graft(source.blank(given[task.file], twins), submitted, task.object)
-    except LookupError:
-        because = f"; the file does not parse ({error})" if error else ""
-        raise Refused(f"{task.file} has no function {task.object}{because}") from None
-    except source.READING_ERRORS as error:
-        raise Refused(f"{task.object} cannot be read: {type(error).__name__}") from None
-    return given | {task.file: text}

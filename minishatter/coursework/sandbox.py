@@ -28,7 +28,19 @@ STAND_INS = {"numba/__init__.py": """prange = range
 
 
 def njit(*functions, **options):
-    return functions[0] if functions else lambda function: function
+    return functions[0] if functions and callable(functions[0]) else lambda function: function
+
+
+jit = njit
+
+
+def vectorize(*functions, **options):
+    from numpy import vectorize
+    return vectorize(functions[0]) if functions and callable(functions[0]) else vectorize
+
+
+def __getattr__(name):
+    raise ImportError(f"the grader has no numba.{name}: njit, jit, prange and vectorize are there, and compile nothing")
 
 
 class types:

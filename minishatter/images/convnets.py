@@ -5,6 +5,7 @@
     flat_convnet    nets of one width without reductions, of the convnet figure
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from .conv import BatchNorm2d, Conv2d, Flatten, PerPixel
 from .filters import as_filters, delta_orthogonal
 
 IMAGE = (3, 32, 32)
-ACTIVATIONS = {"relu": ReLU, "crelu": lambda: PerPixel(CReLU()), "linear": Identity}
+ACTIVATIONS: dict[str, Callable[[], Layer]] = {"relu": ReLU, "crelu": lambda: PerPixel(CReLU()), "linear": Identity}
 
 
 def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str | None = None, init: str = "he",

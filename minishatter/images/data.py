@@ -141,7 +141,7 @@ def fetch_cifar10(data_home=None, url=ARCHIVE.url, progress=None):
 
     data_home: as in load_cifar10; it is returned, as a Path. Does nothing if all batches are
     there and right. url: the archive, or a mirror of it; its host has been slow since 2026.
-    progress wraps the iteration over the blocks, such as report.progress("CIFAR-10").
+    progress wraps the iteration over the blocks, such as running.progress("CIFAR-10").
 
     A broken download is resumed, here and in the next call (see download.fetch). Nothing is
     written before size and MD5 of the archive and SHA-256 of each batch are found right; then

@@ -11,16 +11,36 @@ summed by one thread in a fixed order: results do not depend on the number of th
 The six loops that define a convolution are their twin, in tests/test_conv.py.
 """
 
+import functools
+import threading
+
 import numpy as np
 from llvmlite import binding, ir  # comes with numba
 from numba import njit, prange, types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-# Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
-KERNEL = {"cache": True, "nogil": True, "parallel": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+from ..kernels import threading_layer
+
+TURN = threading.Lock()
+
+
+def kernel(function):
+    """Compile a kernel for numba's threads. Where those are the workqueue, which would abort, calls take turns."""
+    fastmath = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reassociated; NaN and infinity keep their meaning
+    compiled = njit(cache=True, nogil=True, parallel=True, fastmath=fastmath)(function)
+
+    @functools.wraps(function)
+    def call(*arrays):
+        if threading_layer() in ("omp", "tbb"):
+            return compiled(*arrays)
+        with TURN:
+            return compiled(*arrays)
+
+    return call
+
 
 # Vectors. numba has no type for what a register holds, so here is one, with the functions that kernels use on it. Each
-# stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits for it.
+# stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits.
 
 # Two registers of 64 bytes where a processor has 32 of those, else one of 32 bytes, of which it then has 16.
 VECTOR_BYTES = 128 if binding.get_host_cpu_features().get("avx512f") else 32
@@ -130,7 +150,7 @@ def _add_up(context, builder, signature, arguments):
     return builder.extract_element(vector, INDEX(0))
 
 
-# Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, made by `reads`.
+# Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, of `reads`.
 
 
 @njit(cache=True)
@@ -149,11 +169,11 @@ def reads(outputs, inputs, taps, stride, padding, spacing):
     return table
 
 
-@njit(**KERNEL)
+@kernel
 def correlate(x, W, b, y, row_of, col_of):
     """y[o, i, j, n] <- b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n].
 
-    W comes as (kernel rows, kernel cols, channels, outs) and b as (outs,), the outs filled up with zeros to whole eights.
+    W is (kernel rows, kernel cols, channels, outs), b (outs,), the outs filled up with zeros to whole eights.
     """
     tap_rows, tap_cols, channels, _ = W.shape
     outs, rows, cols, N = y.shape
@@ -188,7 +208,7 @@ def correlate(x, W, b, y, row_of, col_of):
                             store(flat_y, to + k * y_plane, total)
 
 
-@njit(**KERNEL)
+@kernel
 def correlate_weights(x, dy, dW, row_of, col_of):
     """dW[o, c, p, q] <- sum over i, j, n of dy[o, i, j, n] x[c, row_of[i, p], col_of[j, q], n].
 
@@ -232,7 +252,7 @@ def correlate_weights(x, dy, dW, row_of, col_of):
                                     dW[o + k, c + h, p, q] += add_up(total)
 
 
-@njit(**KERNEL)
+@kernel
 def add_images(dy, db):
     """db[o] <- sum over i, j, n of dy[o, i, j, n]."""
     for o in prange(len(dy)):
@@ -245,7 +265,7 @@ def add_images(dy, db):
 # Batch normalisation: one channel is one contiguous run over pixels and batch.
 
 
-@njit(**KERNEL)
+@kernel
 def normalise_images(x, y, xhat, std, scale, shift, eps):
     """BatchNorm for runs x (channels, M): xhat <- (x - mean) / std, y <- scale xhat + shift, std (channels,)."""
     channels, M = x.shape
@@ -264,7 +284,7 @@ def normalise_images(x, y, xhat, std, scale, shift, eps):
             y[c, m] = scale[c] * xhat[c, m] + shift[c]
 
 
-@njit(**KERNEL)
+@kernel
 def normalise_images_back(dy, xhat, std, scale, dx, d_scale, d_shift):
     """BatchNorm's backward rule: dx = scale / std (dy - mean dy - xhat mean(xhat dy)), d_scale, d_shift the sums."""
     channels, M = dy.shape

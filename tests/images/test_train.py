@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minishatter.compose import Chain
 from minishatter.images import checkpoint, convnets, train
 from minishatter.images.checkpoint import CheckpointError
-from minishatter.compose import Chain
 from minishatter.images.conv import BatchNorm2d, Conv2d, Flatten
 from minishatter.layers import Dense, ReLU
 
@@ -88,7 +88,8 @@ def test_the_schedule_drops_when_the_loss_has_stopped_falling():
     assert schedule.drops([5.0, 4.0, 3.0, 2.0, 1.0, 0.0]) == 0  # falls by 1 per epoch
     assert [schedule.drops([1.0] * epochs) for epochs in (4, 5, 7, 8)] == [0, 1, 1, 2]
     assert schedule.drops([1, 1, 1, 1, 0, -1, -1, -1]) == 0     # never three times in a row
-    rates = train.fit(small_net(), *data(), epochs=6, schedule=train.Plateau(1, 1e9, 2), optimiser=train.SGD(0.08)).rates
+    rates = train.fit(small_net(), *data(), epochs=6, schedule=train.Plateau(1, 1e9, 2),
+                      optimiser=train.SGD(0.08)).rates
     np.testing.assert_allclose(rates, [0.08, 0.08, 0.08, 0.008, 0.008, 0.0008])
 
 
@@ -172,7 +173,8 @@ def test_divergence_names_the_layer():
     net = small_net()
     net.layers[0].params["W"][:] *= 1e200
     net = Chain(net.layers[0], ReLU(), Conv2d(1e200 * np.ones((4, 4, 3, 3))), *net.layers[3:])
-    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match=r"epoch 0, step 0.*layer 2 Conv2d\(4, 4"):
+    where = r"epoch 0, step 0.*layer 2 Conv2d\(4, 4"
+    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match=where):
         train.fit(net, *data(), epochs=1)
 
 
@@ -266,7 +268,7 @@ print("done", flush=True)
 
 
 def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(tmp_path):
-    """SIGKILL 20 times: never a half-written checkpoint, never more than one epoch lost, the same weights in the end."""
+    """SIGKILL 20 times: never a half-written checkpoint, never more than an epoch lost, the same weights in the end."""
     path, epochs, kills, draws = tmp_path / "run.npz", 150, 0, rng(9)
     command = [sys.executable, "-c", CHILD.format(epochs=epochs), str(path)]
     finished = 0
