@@ -6,7 +6,7 @@ import sys
 import time
 
 from .. import files
-from . import grade, manifest, release, results, sandbox
+from . import grade, manifest, release, results, sandbox, secret
 
 
 def parser():
@@ -50,6 +50,7 @@ def run_release(options):
 def run_grade(options):
     """Grade, write the files asked for, show the table."""
     seed, start = os.environ.pop(grade.SEED, None), time.monotonic()
+    seed = seed and secret.strong(seed)
     chosen = [task for task in manifest.TASKS if task.number in (options.task or task.number)]
     limits = sandbox.Limits(options.seconds, options.memory << 20)
     graded = grade.grade(options.submission, seed, chosen, limits)

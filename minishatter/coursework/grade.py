@@ -6,6 +6,7 @@ norms and an index tell.
 """
 
 import secrets
+import sys
 from typing import NamedTuple
 
 from . import jail, manifest, sandbox
@@ -34,6 +35,7 @@ class Result(NamedTuple):
     task: manifest.Task
     verdicts: list
     refused: str = ""
+    place: str = ""  # of the file that was graded
 
     @property
     def score(self):
@@ -45,7 +47,8 @@ class Result(NamedTuple):
         """What the student reads: a line for each case."""
         if self.refused:
             return self.refused
-        return "\n".join(f"{verdict.seed}, {verdict.kind}: {verdict.failure or 'passed'}" for verdict in self.verdicts)
+        lines = (f"{verdict.seed}, {verdict.kind}: {verdict.failure or 'passed'}" for verdict in self.verdicts)
+        return "\n".join([f"graded: {self.place}", *lines])
 
 
 class Grade(NamedTuple):
@@ -64,8 +67,11 @@ def grade(path, seed=None, tasks=manifest.TASKS, limits=sandbox.Limits()):
     """The Grade of the submission in a folder or zip file.
 
     seed: the secret text from which hidden cases are drawn; a fresh one if None.
-    Raises ValueError if path is neither a folder nor a zip file, RuntimeError if no child process starts.
+    Raises ValueError if path is neither a folder nor a zip file, RuntimeError if no child process starts,
+    or if this is not Linux.
     """
+    if sys.platform != "linux":
+        raise RuntimeError("Linux only: nothing else can lock a student's code up; here run the public tests")
     submission, seed = Submission(path), seed or secrets.token_hex(16)
     off, results = {}, []
     if not jail.keep_memory_private():
@@ -88,7 +94,7 @@ def _grade_task(task, submission, seed, limits):
     plan = [(label, kind) for label in (PUBLIC, HIDDEN) for kind in trial.kinds]
     verdicts = [Verdict(label, kind, _failure(label, trial, inputs, answer))
                 for (label, kind), inputs, answer in zip(plan, [*groups[0], *groups[1]], run.answers)]
-    return Result(task, verdicts), run.off
+    return Result(task, verdicts, place=submission.place(task.file)), run.off
 
 
 def _failure(label, trial, inputs, answer):

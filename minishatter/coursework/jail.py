@@ -13,8 +13,8 @@ where the system allows them. All of it is inherited and cannot be taken back.
 
 import ctypes
 import os
-import resource
 import signal
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -25,7 +25,7 @@ RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}             # how many rights on fi
 NEW_USER, NEW_NET = 0x10000000, 0x40000000
 DIE_WITH_PARENT, DUMPABLE, KEEP_CAPABILITIES, NO_NEW_PRIVILEGES = 1, 4, 8, 38  # prctl
 CAPABILITIES_V3, READ_ANY_FILE = 0x20080522, 1 << 2
-LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None  # elsewhere nothing is locked
 
 
 class Ruleset(ctypes.Structure):
@@ -71,6 +71,7 @@ def standard_library():
 
 
 def _set_limits(memory, seconds):
+    import resource  # not on Windows, where releases are made too
     try:
         Path("/proc", "self", "oom_score_adj").write_text("1000")  # if memory runs out, this process goes first
     except OSError:
