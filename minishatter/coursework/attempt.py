@@ -27,7 +27,7 @@ class Attempt:
     """A task, the files of the package that the student's function changed, and the verdicts so far."""
 
     def __init__(self, task, limits):
-        self.task, self.tree, self.refused = task, {}, ""
+        self.task, self.tree, self.place, self.refused = task, {}, "", ""
         self.verdicts, self.accidents = [], []
         self._trial, self._limits = TRIALS[task.number], limits
         self._budget = sandbox.Budget(limits.seconds)

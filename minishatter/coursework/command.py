@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import door, grade, manifest, release, results, sandbox
+from . import door, grade, manifest, release, results, sandbox, secret
 
 UNRELIABLE = 2  # exit code: there is no grade, or not of every task
 
@@ -82,14 +82,14 @@ def run_grade(options):
 
 
 def _seed(file):
-    """The secret text; it leaves the environment, of which whoever is started gets a copy."""
+    """The secret text, not a weak one; it leaves the environment, of which whoever is started gets a copy."""
     given = os.environ.pop(grade.SEED, None)
     if file:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
         given = lines[0].strip() if lines else ""
         if not given:
             raise ValueError(f"--seed-file must hold a secret text in its first line, got {file}, which has none")
-    return given
+    return given and secret.strong(given)
 
 
 @contextlib.contextmanager

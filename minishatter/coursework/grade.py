@@ -33,6 +33,7 @@ class Result(NamedTuple):
     task: manifest.Task
     verdicts: list
     refused: str = ""
+    place: str = ""  # of the file that was graded
 
     @property
     def score(self):
@@ -45,8 +46,8 @@ class Result(NamedTuple):
         """What the student reads: a line for each case."""
         if self.refused:
             return printable(self.refused)
-        return "\n".join(printable(f"{verdict.seed}, {verdict.kind}: {verdict.failure or 'passed'}")
-                         for verdict in self.verdicts)
+        lines = (f"{verdict.seed}, {verdict.kind}: {verdict.failure or 'passed'}" for verdict in self.verdicts)
+        return "\n".join(map(printable, [f"graded: {self.place}", *lines]))
 
 
 class Grade(NamedTuple):
@@ -71,7 +72,7 @@ def grade(path, seed=None, tasks=manifest.TASKS, limits=sandbox.Limits(), accept
     a zip file, RuntimeError if this machine cannot grade: a defence is missing, or the reference is not right.
     """
     if sys.platform != "linux":
-        raise RuntimeError(f"grading needs Linux; this is {sys.platform}")
+        raise RuntimeError("Linux only: nothing else can lock a student's code up; here run the public tests")
     seed, broken = seed or secrets.token_hex(16), {}
     private = sandbox.keep_memory_private()
     with sandbox.Nursery(PACKAGE / tasks[0].file, blank_package()) as nursery:
@@ -87,7 +88,7 @@ def grade(path, seed=None, tasks=manifest.TASKS, limits=sandbox.Limits(), accept
                     attempt.refused, broken[attempt.task.number] = "not graded: the grader had an accident", error
         accidents = [f"{attempt.task.number}, {what}" for attempt in attempts for what in attempt.accidents]
         accidents += [f"{number} could not be graded: {error}" for number, error in broken.items()]
-        results = [Result(attempt.task, [] if attempt.refused else attempt.verdicts, attempt.refused)
+        results = [Result(attempt.task, [] if attempt.refused else attempt.verdicts, attempt.refused, attempt.place)
                    for attempt in attempts]
         return Grade(results, nursery.off, accidents, not broken)
 
@@ -134,13 +135,22 @@ def _read(path, tasks, limits):
         file = attempt.task.file
         if file not in died:
             try:
-                kind, result, used = apart(lambda: _changed(attempt.task, Submission(path)), left.get(file, READING))
+                kind, found, used = apart(lambda task=attempt.task: _found(task, Submission(path)),
+                                          left.get(file, READING))
                 left[file] = left.get(file, READING) - used
-                attempt.tree, attempt.refused = ({}, result) if kind else (result, "")
+                if kind:
+                    attempt.refused = found
+                else:
+                    attempt.place, attempt.tree = found
             except Died as error:
                 died[file] = f"{file} cannot be graded: {error}"
         attempt.refused = died.get(file, attempt.refused)
     return attempts
+
+
+def _found(task, submission):
+    """Where the task's file lies, and what of it differs from the blank package. Raises Refused."""
+    return submission.place(task.file), _changed(task, submission)
 
 
 def _changed(task, submission):
