@@ -23,6 +23,6 @@ __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity
            "layers", "nets", "regions", "stats", "sweep", "theory", "trace", "wide"]
 
 READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory", "wide",
-                 "regions", "images.conv", "images.filters", "images.convnets", "images.data", "images.train",
-                 "images.checkpoint", "kernels", "images.kernels", "sweep", "plot", "report", "files", "images.download",
+                 "regions", "images.conv", "images.filters", "images.convnets", "images.data", "images.schedules",
+                 "images.train", "images.checkpoint", "kernels", "images.kernels", "sweep", "plot", "report", "files", "images.download",
                  "arguments")

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, regions, report,
                          stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
-from minishatter.images import checkpoint, conv, convnets, data, download, filters, train
+from minishatter.images import checkpoint, conv, convnets, data, download, filters, schedules, train
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
 
@@ -162,6 +162,9 @@ INIT = [
     bad("units zero", init.biases, 0, 1.0, RNG),
     bad("std negative", init.biases, 3, -1.0, RNG),
     bad("rng None", init.biases, 3, 1.0, None),
+    bad("W of an odd length", init.mirrored_parts, np.ones((5, 2))),
+    bad("W without the axis", init.mirrored_parts, np.ones((4, 2)), 2),
+    bad("axis negative", init.mirrored_parts, np.ones((4, 2)), -1),
 ]
 
 # What all builders refuse, by the same words.
@@ -566,6 +569,7 @@ CONV = [
     bad("activation unknown", convnets.convnet, 14, activation="prelu", rng=RNG),
     bad("norm unknown", convnets.convnet, 14, norm="center", rng=RNG),
     bad("init without its activation", convnets.convnet, 14, init="looks_linear", rng=RNG),
+    bad("init without its activation", convnets.convnet, 14, activation="crelu", init="delta_orthogonal", rng=RNG),
     bad("depth not 8 k", convnets.convresnet, 8, rng=RNG),
     bad("beta NaN", convnets.convresnet, 14, beta=NAN, rng=RNG),
     bad("depth odd with skips", convnets.flat_convnet, 3, beta=0.1, rng=RNG),
@@ -591,6 +595,17 @@ TRAIN = [
     bad("epochs zero", train.fit, SMALL, IMAGES, LABELS, epochs=0),
     bad("batch zero", train.fit, SMALL, IMAGES, LABELS, epochs=1, batch=0),
     bad("seed negative", train.fit, SMALL, IMAGES, LABELS, epochs=1, seed=-1),
+    bad("schedule unknown", train.fit, SMALL, IMAGES, LABELS, epochs=1, schedule="cosine"),
+    bad("schedule a class", train.fit, SMALL, IMAGES, LABELS, epochs=1, schedule=schedules.Plateau),
+    bad("step behind the schedule's end", train.fit, SMALL, IMAGES, LABELS, epochs=3, schedule=schedules.Cosine(2, 0)),
+    bad("window zero", schedules.Plateau, 0),
+    bad("threshold NaN", schedules.Plateau, threshold=NAN),
+    bad("patience a float", schedules.Plateau, patience=2.0),
+    bad("factor below 1", schedules.Plateau, factor=0.1),
+    bad("steps zero", schedules.Cosine, 0),
+    bad("warmup as long as the schedule", schedules.Cosine, 100, 100),
+    bad("warmup negative", schedules.Cosine, 100, -1),
+    bad("step behind the end", schedules.Cosine(10, 2).rate, 1.0, 10, []),
     bad("images with three axes", train.shift_and_flip, IMAGES[0], RNG),
     bad("shift negative", train.shift_and_flip, IMAGES, RNG, -1),
     bad("rng legacy", train.shift_and_flip, IMAGES, LEGACY),
@@ -639,14 +654,15 @@ def test_a_refused_claim_is_not_kept():
 
 # They take no arguments, or any: a label is only printed.
 ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU",
-                 "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten",
+                 "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten", "schedules.Schedule",
                  "report.quick", "report.folder", "report.progress"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, regions, theory, wide, sweep,
-                   files, report, plot, conv, filters, convnets, train, checkpoint, data, download):
+                   files, report, plot, conv, filters, convnets, schedules, train, checkpoint, data,
+                   download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -48,7 +48,8 @@ ARROWS = {
     "images.download": {"arguments"},
     "images.data": {"arguments", "files", "images.download"},
     "images.checkpoint": {"files"},
-    "images.train": {"arguments", "compose", "images.checkpoint"},
+    "images.schedules": {"arguments"},
+    "images.train": {"arguments", "compose", "images.checkpoint", "images.schedules"},
 }
 COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
 DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may import anything, and nothing imports them

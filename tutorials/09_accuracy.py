@@ -20,7 +20,7 @@ import numba
 import numpy as np
 
 from minishatter import plot
-from minishatter.images import convnets, data, train
+from minishatter.images import convnets, data, schedules, train
 from minishatter.report import Report, progress, quick
 from minishatter.sweep import sweep
 
@@ -73,7 +73,7 @@ def cell(kind, depth, run, images, epochs):
     net = train.cast(KINDS[kind](depth, np.random.default_rng([depth, run])), np.float32)
     try:
         fitted = train.fit(net, x, train_labels, epochs=epochs, batch=BATCH, optimiser=train.Adam(RATE),
-                           schedule=train.Plateau(), augment=train.shift_and_flip, seed=run)
+                           schedule=schedules.Plateau(), augment=train.shift_and_flip, seed=run)
     except train.DivergenceError:
         return {"accuracy": 0.1, "loss": float("inf"), "diverged": True}
     accuracy = train.accuracy(fitted.net, test_x, test_labels, x[:1000])

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import arguments
 from ..compose import Chain, Sum
-from ..init import he, looks_linear
+from ..init import he, looks_linear, orthogonal
 from ..layers import CReLU, Dense, Identity, Layer, ReLU
 from .conv import BatchNorm2d, Conv2d, Flatten, PerPixel
 from .filters import as_filters, delta_orthogonal
@@ -25,31 +25,32 @@ def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str
     """The thin nets of the accuracy figure, depth 8k + 6: stem, four times (2k convolutions, a reduction), Dense.
 
     A stage has filters, 2, 4, 8 times filters; its reduction has stride 2. activation: "relu", "crelu" (with
-    filter numbers divided by sqrt 2, for as many parameters) or "linear". norm: None or "batch". init: "he" or
-    "looks_linear" (crelu only): delta-orthogonal, mirrored filters. Accuracy figure and its section.
+    filter numbers divided by sqrt 2, for as many parameters) or "linear". norm: None or "batch". init: "he";
+    "looks_linear" (crelu only): delta-orthogonal, mirrored filters; "delta_orthogonal" (linear only): the same
+    without mirrors. Accuracy figure and its section.
     """
     arguments.one_of("activation", activation, ACTIVATIONS)
     arguments.one_of("norm", norm, (None, "batch"))
-    arguments.one_of("init", init, ("he", "looks_linear"))
-    if init == "looks_linear" and activation != "crelu":
-        raise ValueError(f'init="looks_linear" needs activation="crelu", got {activation!r}')
+    needed = {"he": activation, "looks_linear": "crelu", "delta_orthogonal": "linear"}
+    if needed[arguments.one_of("init", init, needed)] != activation:
+        raise ValueError(f'init="{init}" needs activation="{needed[init]}", got {activation!r}')
     halves = 2 if activation == "crelu" else 1  # of which a channel is one
     gain = 1.0 if activation == "linear" else 2.0
     layers: list[Layer] = []
     for place, conv in enumerate(_plan(depth, filters, 0.5**0.5 if activation == "crelu" else 1.0)):
         channels = conv.channels if place == 0 else halves * conv.channels
-        if init == "looks_linear":
-            W = delta_orthogonal(channels, conv.outs, 3, rng, mirrored=place > 0)
-        else:
+        if init == "he":
             W = _he(channels, conv.outs, rng, 1.0 if place == 0 else gain)
+        else:
+            W = delta_orthogonal(channels, conv.outs, 3, rng, mirrored=halves == 2 and place > 0)
         layers.append(Conv2d(W, stride=conv.stride))
         if norm == "batch":
             layers.append(BatchNorm2d(conv.outs))
         if activation != "linear":
             layers.append(ACTIVATIONS[activation]())
     features = halves * conv.outs * 4  # 2 x 2 pixels are left
-    W = looks_linear(features, classes, rng) if init == "looks_linear" else he(features, classes, rng, gain)
-    return Chain(*layers, Flatten(), Dense(W))
+    read_out = {"he": lambda *sizes: he(*sizes, gain), "looks_linear": looks_linear, "delta_orthogonal": orthogonal}
+    return Chain(*layers, Flatten(), Dense(read_out[init](features, classes, rng)))
 
 
 def convresnet(depth: int, filters: int = 8, *, beta: float = 1.0, classes: int = 10,

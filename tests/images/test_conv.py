@@ -239,6 +239,19 @@ def test_a_looks_linear_convnet_is_a_linear_map(depth):
     np.testing.assert_allclose(dx, np.broadcast_to(dx[..., :1], dx.shape), atol=1e-12 * np.abs(dx).max())
 
 
+def test_the_control_of_looks_linear_is_its_linear_map_without_the_mirrors():
+    """Linear, all kernels delta-orthogonal: no gradient grows or shrinks but where channels end, at any depth."""
+    net = convnets.convnet(46, 4, activation="linear", init="delta_orthogonal", rng=rng())
+    x, t = rng(1).standard_normal((2, 3, 32, 32, 2))
+    y, _ = net.forward(x)
+    np.testing.assert_allclose(net.forward(x + t)[0] - y, net.forward(t)[0], atol=1e-9)
+    for layer in net.layers:
+        if isinstance(layer, Conv2d):
+            centre, W = layer.params["W"][:, :, 1, 1], layer.params["W"]
+            assert np.count_nonzero(W) == np.count_nonzero(centre)
+            np.testing.assert_allclose(centre.T @ centre, np.eye(W.shape[1]), atol=1e-12)  # outs >= channels everywhere
+
+
 def test_crelu_nets_have_about_as_many_parameters():
     relu, crelu = (sum(p.size for p in convnets.convnet(30, activation=name, rng=rng()).params.values())
                    for name in ("relu", "crelu"))
