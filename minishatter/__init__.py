@@ -24,5 +24,5 @@ __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity
 
 READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory", "wide",
                  "regions", "images.conv", "images.filters", "images.convnets", "images.data", "images.schedules",
-                 "images.train", "images.checkpoint", "kernels", "images.kernels", "sweep", "plot", "report", "files", "images.download",
-                 "arguments")
+                 "images.train", "images.checkpoint", "kernels", "images.vectors", "images.kernels", "sweep", "plot",
+                 "report", "files", "images.download", "arguments")

@@ -267,6 +267,11 @@ GRADIENTS = ON_A_GRID + [
 ]
 
 STATS = [
+    bad("x of another length", intervals.slope_interval, np.arange(7.0), np.arange(6.0)),
+    bad("x too few", intervals.slope_interval, np.arange(5.0), np.arange(5.0)),
+    bad("x constant", intervals.slope_interval, np.ones(7), np.arange(7.0)),
+    bad("y NaN", intervals.slope_interval, np.arange(7.0), NAN * np.ones(7)),
+    bad("level above 1", intervals.slope_interval, np.arange(7.0), np.arange(7.0), 1.5),
     bad("samples too few", stats.mean_interval, [1.0, 2.0, 3.0, 4.0]),
     bad("samples a number", stats.mean_interval, 1.0),
     bad("samples NaN", stats.mean_interval, NAN * ONES),
@@ -558,6 +563,8 @@ CONV = [
     bad("units zero", conv.BatchNorm2d, 0),
     bad("layer a class", conv.PerPixel, ReLU),
     bad("images a batch of units", conv.PerPixel(CReLU()).forward, ONES),
+    bad("images a batch of units", conv.ReLU2d().forward, ONES),
+    bad("images a batch of units", conv.CReLU2d().forward, ONES),
     bad("images smaller than the kernel", conv.Conv2d(np.ones((2, 3, 3, 3)), padding=0).forward, np.ones((3, 2, 5, 1))),
     bad("size zero", conv.AveragePool, 0),
     bad("images smaller than a window", conv.AveragePool(6).forward, np.ones((3, 5, 7, 1))),

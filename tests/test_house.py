@@ -41,8 +41,9 @@ ARROWS = {
     "wide": {"arguments", "theory"},
     "plot": {"arguments", "files"},
     "report": {"arguments", "files"},
-    "images.kernels": set(),
-    "images.conv": {"arguments", "images.kernels", "layers"},
+    "images.vectors": set(),
+    "images.kernels": {"images.vectors"},
+    "images.conv": {"arguments", "images.kernels", "images.vectors", "layers"},
     "images.filters": {"arguments", "init"},
     "images.convnets": {"arguments", "init", "compose", "layers", "images.conv", "images.filters"},
     "images.download": {"arguments"},
@@ -55,7 +56,7 @@ COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
 DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may import anything, and nothing imports them
 
 # What a module may import from elsewhere, beyond NumPy and the standard library.
-OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "report": {"tqdm"},
+OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba"}, "images.vectors": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "report": {"tqdm"},
           "coursework.child": {"jail", "trials", "wire"}}  # its neighbours: it runs outside of the package
 
 MODERN_RANDOM = {"Generator", "default_rng", "BitGenerator", "SeedSequence", "PCG64"}
@@ -124,7 +125,7 @@ def test_the_arrows_make_no_circle():
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_other_packages_are_imported_only_where_they_belong(module):
-    """numba in the two files of kernels, matplotlib in plot.py."""
+    """numba in the two files of kernels and for their vectors, matplotlib in plot.py."""
     assert outside(TREES[module], module) <= OTHERS.get(module, set())
 
 

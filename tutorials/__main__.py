@@ -1,4 +1,4 @@
-"""Run the tutorials: python -m tutorials [NN ...] [--quick] [--train] [--jobs N] [--list]
+"""Run the tutorials: python -m tutorials [NN ...] [--quick] [--train [--paper]] [--jobs N] [--list]
 
 Each is a script of its own and runs in a process of its own, as many at a time as
 there are cores. One that fails is reported, the rest goes on, and the exit code
@@ -95,7 +95,8 @@ def main(argv=None):
     parser.add_argument("--quick", action="store_true", help="small sizes, into figures/quick/")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="how many at a time (default: one per core)")
-    parser.add_argument("--train", action="store_true", help="tutorial 09: train the nets that its table lacks (an hour for all)")
+    parser.add_argument("--train", action="store_true", help="tutorial 09: train the nets that its tables lack (hours)")
+    parser.add_argument("--paper", action="store_true", help="with --train: by the paper's protocol (for a cluster)")
     parser.add_argument("--list", action="store_true", help="list the tutorials and stop")
     options = parser.parse_args(argv)
     if options.jobs < 1:
@@ -104,8 +105,10 @@ def main(argv=None):
     if options.list:
         print("\n".join(f"{script.name[:2]}  {title(script)}" for script in scripts))
         return 0
+    if options.paper and not options.train:
+        parser.error("--paper says how to --train")
     if options.train:
-        os.environ["MINISHATTER_TRAIN"] = "1"
+        os.environ["MINISHATTER_TRAIN"] = "paper" if options.paper else "1"
     os.environ.setdefault("MINISHATTER_FIGURES", str(FOLDER.parent / "figures" / ("quick" if options.quick else "")))
     print(f"{len(scripts)} tutorials, {min(options.jobs, len(scripts))} at a time", flush=True)
     failed = run_all(scripts, options.quick, options.jobs)

@@ -5,8 +5,8 @@ import this package: it compiles kernels that only images need.
 """
 
 from . import checkpoint, conv, convnets, data, download, filters, schedules, train
-from .conv import AveragePool, BatchNorm2d, Conv2d, Flatten, PerPixel
+from .conv import AveragePool, BatchNorm2d, Conv2d, CReLU2d, Flatten, PerPixel, ReLU2d
 from .convnets import convnet, convresnet, flat_convnet
 
-__all__ = ["AveragePool", "BatchNorm2d", "Conv2d", "Flatten", "PerPixel", "checkpoint", "conv", "convnet", "convnets",
-           "convresnet", "data", "download", "filters", "flat_convnet", "schedules", "train"]
+__all__ = ["AveragePool", "BatchNorm2d", "CReLU2d", "Conv2d", "Flatten", "PerPixel", "ReLU2d", "checkpoint", "conv",
+           "convnet", "convnets", "convresnet", "data", "download", "filters", "flat_convnet", "schedules", "train"]

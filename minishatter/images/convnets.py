@@ -12,12 +12,12 @@ import numpy as np
 from .. import arguments
 from ..compose import Chain, Sum
 from ..init import he, looks_linear, orthogonal
-from ..layers import CReLU, Dense, Identity, Layer, ReLU
-from .conv import BatchNorm2d, Conv2d, Flatten, PerPixel
+from ..layers import Dense, Identity, Layer
+from .conv import BatchNorm2d, Conv2d, CReLU2d, Flatten, ReLU2d
 from .filters import as_filters, delta_orthogonal
 
 IMAGE = (3, 32, 32)
-ACTIVATIONS = {"relu": ReLU, "crelu": lambda: PerPixel(CReLU()), "linear": Identity}
+ACTIVATIONS = {"relu": ReLU2d, "crelu": CReLU2d, "linear": Identity}
 
 
 def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str | None = None, init: str = "he",
@@ -65,11 +65,11 @@ def convresnet(depth: int, filters: int = 8, *, beta: float = 1.0, classes: int 
     layers: list[Layer] = [Conv2d(_he(stem.channels, stem.outs, rng, 1.0))]
     for conv in plan:
         if conv.stride == 2:
-            layers += [BatchNorm2d(conv.channels), ReLU(), Conv2d(_he(conv.channels, conv.outs, rng, 2.0), stride=2)]
+            layers += [BatchNorm2d(conv.channels), ReLU2d(), Conv2d(_he(conv.channels, conv.outs, rng, 2.0), stride=2)]
         elif conv.place % 2 == 0:  # the first of a pair, and the skip over both
             layers.append(_skip(conv.outs, beta, rng))
     outs = plan[-1].outs
-    return Chain(*layers, BatchNorm2d(outs), ReLU(), Flatten(), Dense(he(4 * outs, classes, rng)))
+    return Chain(*layers, BatchNorm2d(outs), ReLU2d(), Flatten(), Dense(he(4 * outs, classes, rng)))
 
 
 def flat_convnet(depth: int, filters: int = 8, *, beta: float | None = None, outputs: int = 1,
@@ -85,7 +85,7 @@ def flat_convnet(depth: int, filters: int = 8, *, beta: float | None = None, out
         layers: list[Layer] = []
         for place in range(depth):
             W = _he(filters if place else channels, filters, rng, 2.0 if place else 1.0)
-            layers += [Conv2d(W), BatchNorm2d(filters), ReLU()]
+            layers += [Conv2d(W), BatchNorm2d(filters), ReLU2d()]
     else:
         if depth % 2:
             raise ValueError(f"depth must be even for a skip over every two convolutions, got {depth}")
@@ -125,5 +125,5 @@ def _he(channels, outs, rng, gain):
 def _skip(width, beta, rng):
     """x + beta conv(relu(BN(conv(relu(BN(x))))))."""
     branch = [layer for _ in range(2)
-              for layer in (BatchNorm2d(width), ReLU(), Conv2d(_he(width, width, rng, 2.0)))]
+              for layer in (BatchNorm2d(width), ReLU2d(), Conv2d(_he(width, width, rng, 2.0)))]
     return Sum(Identity(), Chain(*branch), weights=(1.0, beta))

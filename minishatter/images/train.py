@@ -106,36 +106,37 @@ class DivergenceError(ArithmeticError):
 
 
 class Fitted(NamedTuple):
-    """What `fit` returns: the trained net, each epoch's training loss, and the learning rate with which it began."""
+    """What `fit` returns: the trained net, and of each epoch its training loss and the rate with which it began."""
 
     net: Chain
     losses: list
     rates: list
+    watched: list  # what `watch` returned after each epoch
 
 
 def fit(net, images, labels, *, epochs, batch=128, optimiser=None, schedule=None, augment=None, seed=0,
-        checkpoint=None, progress=None):
+        checkpoint=None, watch=None, progress=None):
     """Train a copy of `net` by minibatches on images (n, channels, rows, cols) and labels (n,): a Fitted.
 
     optimiser: Adam() if None. schedule: one of schedules.py that lasts for all epochs, or None for a constant rate.
     augment: a function of (images, rng) such as shift_and_flip, or None. Epoch e shuffles and augments with
     default_rng([seed, e]). checkpoint: a path, written after each epoch and continued from if it is there.
-    progress wraps the epochs. Raises DivergenceError when the loss is not finite, CheckpointError on a
-    checkpoint of something else.
+    watch: a function of the net, to a plain value that is kept after each epoch. progress wraps the epochs.
+    Raises DivergenceError when the loss is not finite, CheckpointError on a checkpoint of something else.
     """
     net, optimiser = copy.deepcopy(arguments.layer("net", net)), Adam() if optimiser is None else optimiser
     images, labels = _checked(images, labels)
     epochs, batch = arguments.integer("epochs", epochs), arguments.integer("batch", batch)
     seed = arguments.integer("seed", seed, least=0)
     state = optimiser.start(net.params)
-    run = {"losses": [], "rates": [], "steps": 0}
+    run = {"losses": [], "rates": [], "watched": [], "steps": 0}
     _rate(optimiser, schedule, epochs * -(-len(images) // batch) - 1, [])  # one that ends too early is refused here
     arrays = {f"p.{name}": array for name, array in net.params.items()} | state
     identity = {"net": repr(net), "images": _digest(images, labels), "batch": batch, "seed": seed,
                 "optimiser": repr((type(optimiser).__name__, vars(optimiser))), "schedule": repr(schedule),
                 "augment": getattr(augment, "__name__", repr(augment))}
     if checkpoint is not None and Path(checkpoint).exists():
-        run = checkpoints.load(checkpoint, identity, arrays)
+        run |= checkpoints.load(checkpoint, identity, arrays)
     todo = range(len(run["losses"]), epochs)
     for epoch in todo if progress is None else progress(todo):
         rate = functools.partial(_rate, optimiser, schedule, losses=tuple(run["losses"]))
@@ -143,9 +144,11 @@ def fit(net, images, labels, *, epochs, batch=128, optimiser=None, schedule=None
         loss, run["steps"] = _epoch(net, images, labels, batch, optimiser, state, rate, augment, (seed, epoch),
                                     run["steps"])
         run["losses"].append(loss)
+        if watch is not None:
+            run["watched"].append(watch(net))
         if checkpoint is not None:
             checkpoints.save(checkpoint, identity, arrays, run)
-    return Fitted(net, run["losses"], run["rates"])
+    return Fitted(net, run["losses"], run["rates"], run["watched"])
 
 
 def _rate(optimiser, schedule, step, losses):

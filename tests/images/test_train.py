@@ -259,17 +259,19 @@ SCHEDULES = pytest.mark.parametrize("schedule", [
 
 @SCHEDULES
 def test_a_run_continued_is_the_run_undisturbed(schedule, tmp_path):
-    path, settings = tmp_path / "run.npz", dict(SETTINGS, schedule=schedule)
+    path = tmp_path / "run.npz"
+    settings = dict(SETTINGS, schedule=schedule, watch=lambda net: float(net.params["0.W"][0, 0, 0, 0]))
     for epochs in (1, 3, 5):  # the first stop is in the middle of the warm-up
         continued = train.fit(small_net(), *data(), epochs=epochs, checkpoint=path, **settings)
     undisturbed = train.fit(small_net(), *data(), epochs=5, **settings)
     assert same(continued.net, undisturbed.net) and continued[1:] == undisturbed[1:]
+    assert continued.watched[-1] == continued.net.params["0.W"][0, 0, 0, 0] and len(set(continued.watched)) == 5
 
 
 @pytest.mark.parametrize("change, message", [
     (dict(seed=4), "its seed is 3"), (dict(batch=9), "its batch is 8"), (dict(augment=None), "its augment"),
-    (dict(optimiser=train.SGD()), "its optimiser"), (dict(schedule=schedules.Plateau()), "its schedule"), (dict(net=small_net(filters=5)), "its net"),
-    (dict(images=data(24, 9)[0]), "its images")])
+    (dict(optimiser=train.SGD()), "its optimiser"), (dict(schedule=schedules.Plateau()), "its schedule"),
+    (dict(net=small_net(filters=5)), "its net"), (dict(images=data(24, 9)[0]), "its images")])
 def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
     path = tmp_path / "run.npz"
     train.fit(small_net(), *data(), epochs=1, checkpoint=path, **SETTINGS)
@@ -326,7 +328,8 @@ def say(epochs):
         time.sleep(0.01)          # so that 20 runs of at most 0.06 s cannot end it
         yield epoch
 
-train.fit(small_net(), *data(16), epochs={epochs}, checkpoint=sys.argv[1], progress=say, schedule={schedule!r}, **SETTINGS)
+train.fit(small_net(), *data(16), epochs={epochs}, checkpoint=sys.argv[1], progress=say,
+          schedule={schedule!r}, **SETTINGS)
 print("done", flush=True)
 """
 
