@@ -11,8 +11,8 @@ Vocabulary:
 Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
 """
 
-from . import arguments, check, compose, files, gradients, init, intervals, layers, nets, regions, stats, sweep, theory
-from . import wide
+from . import arguments, check, compose, files, gradients, init, intervals, layers, nets, probe, regions, stats, sweep
+from . import theory, wide
 from .compose import Chain, Sum, active_units, freeze, trace
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
@@ -20,9 +20,10 @@ __version__ = "0.1.0"
 
 __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "PReLU", "ReLU", "Sum",
            "active_units", "arguments", "check", "compose", "files", "freeze", "gradients", "init", "intervals",
-           "layers", "nets", "regions", "stats", "sweep", "theory", "trace", "wide"]
+           "layers", "nets", "probe", "regions", "stats", "sweep", "theory", "trace", "wide"]
 
-READING_ORDER = ("layers", "compose", "init", "nets", "check", "gradients", "intervals", "stats", "theory", "wide",
-                 "regions", "images.conv", "images.filters", "images.convnets", "images.data", "images.schedules",
-                 "images.train", "images.checkpoint", "kernels", "images.vectors", "images.kernels", "sweep", "plot",
-                 "report", "files", "images.download", "arguments")
+READING_ORDER = (
+    "arguments", "layers", "compose", "init", "nets", "check", "kernels", "duals", "gradients", "intervals", "stats",
+    "probe", "theory", "wide", "regions", "files", "sweep", "plot", "report", "images.vectors", "images.kernels",
+    "images.conv", "images.filters", "images.convnets", "images.clusters", "images.download", "images.data",
+    "images.checkpoint", "images.schedules", "images.train")

@@ -1,16 +1,15 @@
-"""The command line: what this is and how to read it, and `probe`, a verdict for a net."""
+"""The command line: what this is and how to read it, and `probe`, a diagnosis of a net."""
 
 import argparse
 import inspect
 import json
-import math
 import sys
 from pathlib import Path
 
 import numpy as np
 
 import minishatter
-from minishatter import arguments, gradients, nets, stats
+from minishatter import arguments, gradients, nets, probe
 
 BUILDERS = {"feedforward": nets.feedforward, "resnet": nets.resnet, "highway": nets.highway}
 NORMS = ("none", "center", "batch")
@@ -37,7 +36,7 @@ def reading_order():
 def introduction():
     """What this is, the reading order with line counts, and where to go next."""
     return ("The Shattered Gradients Problem (Balduzzi et al., ICML 2017) as an executable edition:\n"
-            "NumPy only, every forward and backward pass written by hand.\n\n"
+            "NumPy, with numba for speed, every forward and backward pass written by hand.\n\n"
             "Reading order, with line counts:\n" + "\n".join(reading_order()) + "\n\n"
             "Next: python -m tutorials --list    what the tutorials show\n"
             "      python -m tutorials 01        one layer by hand\n"
@@ -52,8 +51,8 @@ def command_line():
                     description="The Shattered Gradients Problem (Balduzzi et al., ICML 2017), executable.")
     parser.add_argument("--version", action="version", version=f"minishatter {minishatter.__version__}")
     commands = parser.add_subparsers(dest="command", parser_class=Parser)
-    command = commands.add_parser("probe", help="a verdict for a net",
-                                  description=stats.diagnose.__doc__,
+    command = commands.add_parser("probe", help="does this net shatter?",
+                                  description=probe.__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--kind", choices=BUILDERS, default="feedforward")
     command.add_argument("--depth", type=int, required=True, help="hidden rectifier layers")
@@ -88,30 +87,12 @@ def build_net(options, rng):
 
 
 def run_probe(options):
-    """Build, measure and draw one net; returns the diagnosis as a dict of plain numbers, NaN as None."""
+    """Build, measure and draw one net; returns the Diagnosis."""
     net = build_net(options, np.random.default_rng(arguments.integer("seed", options["seed"], least=0)))
-    x = gradients.grid(options["points"])
-    diagnosis = stats.diagnose(net, x, options["statistics"])
-    from minishatter import plot  # here, since it takes matplotlib half a second to load
-
-    plot.probe(x, gradients.input_gradient(net, x, options["statistics"]), diagnosis.verdict, options["figure"])
-    acf = {str(lag): _or_none(value) for lag, value in zip(stats.LAGS, diagnosis.autocorrelation)}
-    plain = {name: _or_none(value) for name, value in diagnosis._asdict().items()}
-    return plain | {"autocorrelation": acf, "figure": options["figure"]}
-
-
-def _or_none(value):
-    """JSON has no NaN and no infinity."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def table(diagnosis):
-    """The diagnosis, one line per quantity."""
-    acf = ", ".join(f"{value:.2f} at lag {lag}" for lag, value in diagnosis["autocorrelation"].items()
-                    if value is not None)
-    rows = {name.replace("_", " "): value for name, value in diagnosis.items()} | {"autocorrelation": acf or None}
-    return "\n".join(f"{name:<24}{value:.4g}" if isinstance(value, float) else f"{name:<24}{value}"
-                     for name, value in rows.items())
+    x, statistics = gradients.grid(options["points"]), options["statistics"]
+    diagnosis = probe.diagnose(net, x, statistics)
+    probe.picture(x, gradients.input_gradient(net, x, statistics), diagnosis.condition, options["figure"])
+    return diagnosis
 
 
 def main(argv=None):
@@ -125,7 +106,10 @@ def main(argv=None):
         diagnosis = run_probe(options)
     except (ValueError, TypeError, OSError) as error:
         parser.exit(2, f"minishatter probe: error: {' '.join(str(error).split())}\n")
-    print(json.dumps(diagnosis, indent=2, allow_nan=False) if options["json"] else table(diagnosis))
+    if options["json"]:
+        print(json.dumps(diagnosis.plain() | {"figure": options["figure"]}, indent=2, allow_nan=False))
+    else:
+        print(diagnosis, f"{'figure':<24}{options['figure']}", sep="\n")
     return 0
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import arguments
+from .layers import Layer
 
 ROUNDING = 1e-10   # two orders of summation of some 10^4 float64 terms differ by less
 STEP = 1e-6        # central differences then err by about STEP^2 + 1e-16 / STEP = 1e-10 ...
@@ -36,11 +37,16 @@ class Check(NamedTuple):
     tolerance: float
 
 
-def check_layer(layer, x, rng):
+def check_layer(layer: Layer, x: np.ndarray, rng: np.random.Generator) -> list[Check]:
     """Check all rules of a layer or net at x (N, units), in float64: a list of Checks, one for each rule.
 
     Raises GradientCheckError at the first that fails, naming the rule, the worst entry and both
     numbers. x should not sit on a rectifier's kink, and no layer should stand twice in a net.
+
+    >>> from minishatter.layers import ReLU
+    >>> rng = np.random.default_rng(0)
+    >>> [check.rule for check in check_layer(ReLU(), rng.standard_normal((3, 5)), rng)]
+    ['tangent', 'backward', 'adjoint']
     """
     layer, x, rng = arguments.layer("layer", layer), arguments.array("x", x), arguments.generator("rng", rng)
     y, cache = layer.forward(x)
@@ -60,14 +66,13 @@ def check_layer(layer, x, rng):
         return np.vdot(dy, outputs(x))
 
     floor = FLOOR * np.linalg.norm(dy) * np.linalg.norm(y)
-    size, slope = np.linalg.norm(dy) * np.linalg.norm(tangent), _difference(value, x, t)
-    forward, backward = np.vdot(dy, tangent), np.vdot(dx, t)
-    checks = [
-        _check(layer, "tangent", forward, slope, size, floor, DIFFERENCE,
-               lambda: _worst("tangent", tangent, _difference(outputs, x, t))),
-        _check(layer, "backward", backward, slope, size, floor, DIFFERENCE,
-               lambda: _worst("dx", dx, _differences(value, x))),
-        _check(layer, "adjoint", forward, backward, size, floor, ROUNDING, lambda: "tangent against backward")]
+    size, slope = max(np.linalg.norm(dy) * np.linalg.norm(tangent), floor), _difference(value, x, t)
+    checks = [_compared("tangent", np.vdot(dy, tangent), slope, size, DIFFERENCE),
+              _compared("backward", np.vdot(dx, t), slope, size, DIFFERENCE),
+              _compared("adjoint", np.vdot(dy, tangent), np.vdot(dx, t), size, ROUNDING)]
+    _refuse(layer, checks[0], lambda: _worst("tangent", tangent, _difference(outputs, x, t)))
+    _refuse(layer, checks[1], lambda: _worst("dx", dx, _differences(value, x)))
+    _refuse(layer, checks[2], lambda: "tangent against backward")
     return checks + [_check_parameter(layer, name, grads[name], x, dy, floor, rng) for name in layer.params]
 
 
@@ -81,18 +86,23 @@ def _check_parameter(layer, name, gradient, x, dy, floor, rng):
         return np.vdot(dy, changed.forward(x)[0])
 
     v = rng.standard_normal(array.shape)
-    size = np.linalg.norm(gradient) * np.linalg.norm(v)
-    return _check(layer, f"d {name}", np.vdot(gradient, v), _difference(value, array, v), size, floor, DIFFERENCE,
-                  lambda: _worst(f"d {name}", gradient, _differences(value, array)))
+    size = max(np.linalg.norm(gradient) * np.linalg.norm(v), floor)
+    check = _compared(f"d {name}", np.vdot(gradient, v), _difference(value, array, v), size, DIFFERENCE)
+    _refuse(layer, check, lambda: _worst(f"d {name}", gradient, _differences(value, array)))
+    return check
 
 
-def _check(layer, rule, left, right, size, floor, tolerance, worst):
-    """The Check of two routes to a number whose terms have this size; raises if they disagree (or are NaN)."""
-    error = abs(left - right) / (max(size, floor) or 1.0)
-    if not error <= tolerance:
-        raise GradientCheckError(f"{layer!r}: {rule}: {left:.10g} by the rule, {right:.10g} by the other route "
-                                 f"(relative error {error:.1e}, allowed {tolerance:.0e}); {worst()}")
-    return Check(rule, float(left), float(right), float(error), tolerance)
+def _compared(rule, left, right, size, tolerance):
+    """The Check of two routes to one number, a sum of terms of this size."""
+    return Check(rule, float(left), float(right), float(abs(left - right) / (size or 1.0)), tolerance)
+
+
+def _refuse(layer, check, worst):
+    """Raise if the two routes disagree, or are NaN; worst() says where."""
+    if not check.error <= check.tolerance:
+        raise GradientCheckError(f"{layer!r}: {check.rule}: {check.left:.10g} by the rule, {check.right:.10g} by the "
+                                 f"other route (relative error {check.error:.1e}, allowed {check.tolerance:.0e}); "
+                                 f"{worst()}")
 
 
 def _difference(function, at, direction):

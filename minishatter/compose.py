@@ -5,69 +5,95 @@ Chain and Sum are layers themselves: same three rules, and they nest. Their
 ("3.W", "2.1.0.scale"); their cache is the list of their children's caches.
 
 `freeze` turns a net into one fixed function (batch statistics become constants),
-`trace` shows one whole pass, and `active_units` the pattern of the rectifiers.
+`trace` shows one whole pass, `active_units` the pattern of the rectifiers, and `leaves`
+goes through a net layer by layer.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import arguments
-from .layers import Layer
+from .layers import Grads, Layer
 
 
-def _named(place, arrays):
+def join(place: str, name: int | str) -> str:
+    """The place of a child: join("2.1", 0) is "2.1.0", and join("", 3) is "3".
+
+    >>> join(join("", 3), "W")
+    '3.W'
+    """
+    return f"{place}.{name}" if place else str(name)
+
+
+def _named(place: int, arrays: Mapping[str, np.ndarray]) -> Grads:
     """The dict `arrays` with "place." in front of each key."""
-    return {f"{place}.{key}": array for key, array in arrays.items()}
+    return {join(str(place), key): array for key, array in arrays.items()}
 
 
 class Container(Layer):
     """What Chain and Sum share: children, and their parameters under one roof."""
 
-    def __init__(self, *children):
+    def __init__(self, *children: Layer):
+        # Not super().__init__(): `params` is no dict of its own here but what the children have.
         if not children:
             raise ValueError(f"{type(self).__name__} needs at least one layer")
         self._children = tuple(arguments.layer(f"layers[{place}]", child) for place, child in enumerate(children))
 
     @property
-    def params(self):
+    def children(self) -> tuple[Layer, ...]:
+        """The layers inside, in the order of the forward pass; their places are 0, 1, 2, ..."""
+        return self._children
+
+    @property
+    def params(self) -> Grads:  # type: ignore[override]
         """The children's arrays themselves, under their places' names."""
-        named = (_named(place, child.params) for place, child in enumerate(self._children))
+        named = (_named(place, child.params) for place, child in enumerate(self.children))
         return {key: array for params in named for key, array in params.items()}
 
-    def __repr__(self):
-        lines = (line for child in self._children for line in repr(child).splitlines())
+    def __repr__(self) -> str:
+        lines = (line for child in self.children for line in repr(child).splitlines())
         return "\n  ".join([f"{type(self).__name__}:", *lines])
 
 
 class Chain(Container):
-    """y = layer_n(... layer_2(layer_1(x))): the tangent runs the same way, the gradient back."""
+    """y = layer_n(... layer_2(layer_1(x))): the tangent runs the same way, the gradient back.
+
+    J = J_n ... J_2 J_1, so J^T dy = J_1^T (J_2^T (... J_n^T dy)).
+
+    >>> from minishatter.layers import Affine
+    >>> net = Chain(Affine([2.0], [0.0]), Affine([3.0], [1.0]))  # 3 (2 x) + 1
+    >>> y, cache = net.forward(np.array([[5.0]]))
+    >>> print(y.item(), net.tangent(np.array([[1.0]]), cache).item())
+    31.0 6.0
+    """
 
     @property
-    def layers(self):
+    def layers(self) -> tuple[Layer, ...]:
         """The layers, in the order of the forward pass."""
-        return self._children
+        return self.children
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, list]:
         cache = []
         for layer in self.layers:
             x, layer_cache = layer.forward(x)
             cache.append(layer_cache)
         return x, cache
 
-    def tangent(self, t, cache):
+    def tangent(self, t: np.ndarray, cache: list) -> np.ndarray:
         for layer, layer_cache in zip(self.layers, cache):
             t = layer.tangent(t, layer_cache)
         return t
 
-    def backward(self, dy, cache):
-        grads = {}
+    def backward(self, dy: np.ndarray, cache: list) -> tuple[np.ndarray, Grads]:
+        grads: Grads = {}
         for place in reversed(range(len(self.layers))):
             dy, layer_grads = self.layers[place].backward(dy, cache[place])
             grads = _named(place, layer_grads) | grads
         return dy, grads
 
-    def freeze(self, x):
+    def freeze(self, x: np.ndarray) -> "Chain":
         frozen = []
         for layer in self.layers:
             frozen.append(layer.freeze(x))
@@ -76,13 +102,22 @@ class Chain(Container):
 
 
 class Sum(Container):
-    """y = sum over k of weights[k] * branch_k(x); the weights are fixed numbers, 1 if not given.
+    """y = sum over k of w_k branch_k(x); the weights w_k are fixed numbers, 1 if not given.
 
-    x is used once by each branch, so the gradients of the branches add:
-    dx = sum over k of J_k^T (weights[k] * dy).
+    x is used once by each branch, so a change t of x reaches y along all of them, and for every dy
+
+        <dy, J t> = sum over k of w_k <dy, J_k t> = sum over k of <J_k^T (w_k dy), t>.
+
+    J^T dy is what stands on the left of t: dx = sum over k of J_k^T (w_k dy). Where a path forks, gradients add.
+
+    >>> from minishatter.layers import Affine, Identity
+    >>> net = Sum(Identity(), Affine([3.0], [0.0]), weights=(1.0, 0.5))  # x + 0.5 (3 x)
+    >>> y, cache = net.forward(np.array([[2.0]]))
+    >>> print(y.item(), net.backward(np.array([[1.0]]), cache)[0].item())
+    5.0 2.5
     """
 
-    def __init__(self, *branches, weights=None):
+    def __init__(self, *branches: Layer, weights: tuple[float, ...] | None = None):
         super().__init__(*branches)
         weights = (1.0,) * len(branches) if weights is None else weights
         if np.shape(weights) != (len(branches),):
@@ -91,71 +126,91 @@ class Sum(Container):
         self.weights = tuple(arguments.number("weights", weight) for weight in weights)
 
     @property
-    def branches(self):
+    def branches(self) -> tuple[Layer, ...]:
         """The layers that read the same x."""
-        return self._children
+        return self.children
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, list]:
         outputs, cache = zip(*(branch.forward(x) for branch in self.branches))
         return self.add(outputs), list(cache)
 
-    def add(self, outputs):
+    def add(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
         """The weighted sum of the branches' outputs, which must agree in shape."""
         shapes = [output.shape for output in outputs]
         if len(set(shapes)) > 1:
             raise ValueError(f"the branches of a Sum must agree in shape, got {' and '.join(map(str, shapes))}")
-        return sum(weight * output for weight, output in zip(self.weights, outputs))
+        total: Any = sum(weight * output for weight, output in zip(self.weights, outputs))
+        return total
 
-    def tangent(self, t, cache):
-        out = 0.0
-        for weight, branch, branch_cache in zip(self.weights, self.branches, cache):
-            out = out + weight * branch.tangent(t, branch_cache)
-        return out
+    def tangent(self, t: np.ndarray, cache: list) -> np.ndarray:
+        tangents = (branch.tangent(t, branch_cache) for branch, branch_cache in zip(self.branches, cache))
+        return sum(weight * tangent for weight, tangent in zip(self.weights, tangents))
 
-    def backward(self, dy, cache):
-        dx, grads = 0.0, {}
+    def backward(self, dy: np.ndarray, cache: list) -> tuple[np.ndarray, Grads]:
+        dx: Any = 0.0
+        grads: Grads = {}
         for place, (weight, branch) in enumerate(zip(self.weights, self.branches)):
             dx_k, branch_grads = branch.backward(weight * dy, cache[place])
             dx = dx + dx_k
             grads |= _named(place, branch_grads)
         return dx, grads
 
-    def freeze(self, x):
+    def freeze(self, x: np.ndarray) -> "Sum":
         return Sum(*(branch.freeze(x) for branch in self.branches), weights=self.weights)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         head, *lines = super().__repr__().splitlines()
         return "\n".join([f"Sum, weights {self.weights}:", *lines])
 
 
-def freeze(net, x):
+def leaves(net: Layer, place: str = "") -> Iterator[tuple[str, Layer]]:
+    """(place, layer) for every layer of a net that holds no others, in the order of the forward pass.
+
+    >>> from minishatter.layers import Identity, ReLU
+    >>> [place for place, _ in leaves(Chain(ReLU(), Sum(Identity(), Chain(ReLU(), ReLU()))))]
+    ['0', '1.0', '1.1.0', '1.1.1']
+    """
+    if not isinstance(net, Container):
+        yield place, arguments.layer("net", net)
+        return
+    for number, child in enumerate(net.children):
+        yield from leaves(child, join(place, number))
+
+
+def freeze(net: Layer, x: np.ndarray) -> Layer:
     """The net whose batch statistics are the constants measured on x, shape (N, units).
 
     Center and BatchNorm become Affine layers; all else is shared with `net`, not
     copied. The frozen net has the values of `net` on x, but its rows no longer
     interact: it is one fixed function, the one whose derivative is taken when
     the statistics are "held".
+
+    >>> from minishatter.layers import Center
+    >>> freeze(Center(), np.array([[1.0], [3.0]])).forward(np.array([[1.0]]))[0]  # the mean is held: 1 - 2
+    array([[-1.]])
     """
     return arguments.layer("net", net).freeze(arguments.array("x", x, ndim=(2, 4)))
 
 
-def active_units(net, x):
+def active_units(net: Layer, x: np.ndarray) -> list[np.ndarray]:
     """Which units each rectifier of the net finds active on x: a list of (N, units) booleans.
 
     Rectifiers come in the order in which the forward pass meets them.
+
+    >>> from minishatter.layers import ReLU
+    >>> active_units(ReLU(), np.array([[1.0, -1.0]]))
+    [array([[ True, False]])]
     """
     _, cache = arguments.layer("net", net).forward(arguments.array("x", x, ndim=(2, 4)))
-    patterns = []
+    return list(_patterns(cache))
 
-    def visit(cache):
-        if isinstance(cache, list):
-            for child in cache:
-                visit(child)
-        elif hasattr(cache, "active"):
-            patterns.append(cache.active)
 
-    visit(cache)
-    return patterns
+def _patterns(cache: Any) -> Iterator[np.ndarray]:
+    if isinstance(cache, list):
+        for child in cache:
+            yield from _patterns(child)
+    elif hasattr(cache, "active"):
+        yield cache.active
 
 
 class Record(NamedTuple):
@@ -173,58 +228,67 @@ class Record(NamedTuple):
 class Trace(list):
     """The records of one pass; `print` shows them as a table."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         head = f"{'layer':<28}{'in':>12}{'out':>12}{'mean':>10}{'std':>10}{'active':>8}{'rms dy':>10}"
         rows = [f"{r.name:<28}{_shape(r.shape_in):>12}{_shape(r.shape_out):>12}{r.mean:>10.3g}{r.std:>10.3g}"
                 f"{'' if np.isnan(r.active) else f'{r.active:.2f}':>8}{r.dy_rms:>10.3g}" for r in self]
         return "\n".join([head, *rows])
 
 
-def _shape(shape):
+def _shape(shape: tuple) -> str:
     return " x ".join(map(str, shape))
 
 
-def trace(net, x, dy):
+def trace(net: Layer, x: np.ndarray, dy: np.ndarray) -> Trace:
     """One forward and one backward pass, recorded layer by layer in the order of the forward pass.
 
     x: (N, units in); dy: (N, units out), the gradient arriving at the output.
     Returns a Trace of Records. Layers inside Chain and Sum are named by their
     places, as in `params`.
+
+    >>> from minishatter.layers import Affine, ReLU
+    >>> records = trace(Chain(Affine([2.0], [0.0]), ReLU()), np.array([[1.0], [-1.0]]), np.ones((2, 1)))
+    >>> [(record.name, record.mean) for record in records] == [("0 Affine(1)", 0.0), ("1 ReLU()", 1.0)]
+    True
     """
     net, x, dy = arguments.layer("net", net), arguments.array("x", x, ndim=(2, 4)), arguments.array("dy", dy, ndim=2)
     records = Trace()
-    y, pull_back = _visit(net, x, "", records)
+    y, cache = _trace_forward(net, x, "", records)
     if dy.shape != y.shape:
         raise ValueError(f"dy must have the shape of the net's output, {y.shape}, got {dy.shape}")
-    pull_back(dy)
-    return records
+    sizes: list[float] = []
+    _trace_backward(net, dy, cache, sizes)
+    return Trace(record._replace(dy_rms=rms) for record, rms in zip(records, reversed(sizes)))
 
 
-def _visit(layer, x, name, records):
-    """Forward through `layer`; returns y and the function that pulls dy back and completes the records."""
+def _trace_forward(layer: Layer, x: np.ndarray, place: str, records: Trace) -> tuple[np.ndarray, Any]:
+    """The layer's value and cache; a Record of each leaf, its dy still unknown, goes to `records`."""
     if isinstance(layer, Chain):
-        steps = []
-        for place, child in enumerate(layer.layers):
-            x, step = _visit(child, x, f"{name}{place}.", records)
-            steps.append(step)
-        return x, lambda dy: _pull_back_chain(steps, dy)
+        cache = []
+        for number, child in enumerate(layer.layers):
+            x, child_cache = _trace_forward(child, x, join(place, number), records)
+            cache.append(child_cache)
+        return x, cache
     if isinstance(layer, Sum):
-        visits = [_visit(child, x, f"{name}{place}.", records) for place, child in enumerate(layer.branches)]
-        y = layer.add([y_k for y_k, _ in visits])
-        return y, lambda dy: sum(step(weight * dy) for weight, (_, step) in zip(layer.weights, visits))
-    y, cache = layer.forward(x)
-    active = np.mean(cache.active) if hasattr(cache, "active") else np.nan
-    index = len(records)
-    records.append(Record(f"{name[:-1]} {layer!r}".strip(), x.shape, y.shape, y.mean(), y.std(), active, np.nan))
-
-    def pull_back(dy):
-        records[index] = records[index]._replace(dy_rms=np.sqrt(np.mean(dy**2)))
-        return layer.backward(dy, cache)[0]
-
-    return y, pull_back
+        outputs, caches = zip(*(_trace_forward(branch, x, join(place, number), records)
+                                for number, branch in enumerate(layer.branches)))
+        return layer.add(outputs), list(caches)
+    y, leaf_cache = layer.forward(x)
+    active = np.mean(leaf_cache.active) if hasattr(leaf_cache, "active") else np.nan
+    records.append(Record(f"{place} {layer!r}".strip(), x.shape, y.shape, y.mean(), y.std(), active, np.nan))
+    return y, leaf_cache
 
 
-def _pull_back_chain(steps, dy):
-    for step in reversed(steps):
-        dy = step(dy)
-    return dy
+def _trace_backward(layer: Layer, dy: np.ndarray, cache: Any, sizes: list[float]) -> np.ndarray:
+    """The gradient at the layer's input; the RMS of dy at each leaf goes to `sizes`, the last leaf first."""
+    if isinstance(layer, Chain):
+        for child, child_cache in zip(reversed(layer.layers), reversed(cache)):
+            dy = _trace_backward(child, dy, child_cache, sizes)
+        return dy
+    if isinstance(layer, Sum):
+        dx: Any = 0.0
+        for weight, branch, branch_cache in reversed(list(zip(layer.weights, layer.branches, cache))):
+            dx = dx + _trace_backward(branch, weight * dy, branch_cache, sizes)
+        return dx
+    sizes.append(float(np.sqrt(np.mean(dy**2))))
+    return layer.backward(dy, cache)[0]

@@ -11,17 +11,24 @@ gradient at x_i" has two meanings, and every function here says which it takes:
 Without batch statistics they are the same numbers.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+
 import numpy as np
 
-from . import arguments, kernels
-from .compose import Chain, Sum
-from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
+from . import arguments, duals
+from .compose import Chain
+from .layers import Layer
 
 STATISTICS = ("held", "through")
+Net = Layer | Iterable[Layer]  # a layer or Chain, or layers that are drawn as they are used
 
 
-def grid(n=256, low=-2.0, high=2.0):
-    """The inputs of the paper's section 2: n equally spaced points on [low, high], shape (n,)."""
+def grid(n: int = 256, low: float = -2.0, high: float = 2.0) -> np.ndarray:
+    """The inputs of the paper's section 2: n equally spaced points on [low, high], shape (n,).
+
+    >>> grid(5)
+    array([-2., -1.,  0.,  1.,  2.])
+    """
     n = arguments.integer("n", n, least=2)
     low, high = arguments.number("low", low), arguments.number("high", high)
     if not low < high:
@@ -29,73 +36,98 @@ def grid(n=256, low=-2.0, high=2.0):
     return np.linspace(low, high, n)
 
 
-def input_gradient(net, x, statistics="held"):
+def input_gradient(net: Net, x: np.ndarray, statistics: str = "held") -> np.ndarray:
     """df/dx at each point: x (n,) -> (n,), for a net that maps (n, 1) to (n, 1).
 
     net: a layer or Chain, or an iterable of layers that are drawn as they are used
     (`nets.feedforward_layers(...)`); with "held" the memory needed then does not
     grow with the depth. "held" takes the fast path, equal to `readable_gradient` up
     to rounding. Raises ValueError if the gradient overflows.
+
+    >>> from minishatter.layers import Dense, ReLU
+    >>> net = Chain(Dense([[2.0, 3.0]], [0.0, -3.0]), ReLU(), Dense([[1.0], [1.0]]))  # relu(2 x) + relu(3 x - 3)
+    >>> input_gradient(net, np.array([-1.0, 0.5, 4.0]))
+    array([0., 2., 5.])
     """
     x, layers = _checked(net, x, statistics)
     if statistics == "through":
-        return _finite(_pull_back(layers, x))
+        return _pull_back(layers, x)
     with np.errstate(over="ignore", invalid="ignore"):
-        dual = np.repeat([[0.0, 1.0]], x.size, axis=1)  # one input unit: its values (set below), its tangents 1
-        dual[0, :x.size] = x
+        dual = np.concatenate([x, np.ones(x.size)])[None, :]  # one input unit: its values, and t = 1
         for layer in layers:
-            dual = _push_dual(layer, dual)
-    return _finite(_scalar(dual)[x.size:])
+            dual = duals.push(layer, dual)
+    return _output(dual.T)[x.size:]
 
 
-def readable_gradient(net, x, statistics="held"):
-    """The definition behind `input_gradient`, by the layers' own rules. Same arguments, same result."""
+def readable_gradient(net: Net, x: np.ndarray, statistics: str = "held") -> np.ndarray:
+    """The definition behind `input_gradient`, by the layers' own rules. Same arguments, same result.
+
+    >>> from minishatter.layers import Affine
+    >>> readable_gradient(Affine([3.0], [1.0]), grid(4))
+    array([3., 3., 3., 3.])
+    """
     x, layers = _checked(net, x, statistics)
     if statistics == "through":
-        return _finite(_pull_back(layers, x))
+        return _pull_back(layers, x)
     with np.errstate(over="ignore", invalid="ignore"):
         value, t = x[:, None], np.ones((x.size, 1))
         for layer in layers:
             layer = layer.freeze(value)
             value, cache = layer.forward(value)
             t = layer.tangent(t, cache)
-    return _finite(_scalar(t.T))
+    return _output(t)
 
 
-def ensemble(build, x, runs, seed, statistics="held", progress=None):
+def ensemble(build: Callable[[np.random.Generator], Net], x: np.ndarray, runs: int, seed: int | tuple[int, ...],
+             statistics: str = "held", progress: Callable | None = None) -> np.ndarray:
     """The input gradients of `runs` independent nets: (runs, n).
 
     build(rng) makes a net, or yields its layers. Net r draws from
     default_rng([*seed, r]), so a run can be made again alone; seed is an integer or a
     sequence of integers. progress wraps the iteration, such as tqdm.tqdm.
+
+    >>> from minishatter import nets
+    >>> ensemble(lambda rng: nets.resnet(10, width=20, rng=rng), grid(64), runs=3, seed=0).shape
+    (3, 64)
     """
     return np.stack([input_gradient(net, x, statistics) for net in _draws(build, runs, seed, progress)])
 
 
-def neuron_gradients(net, x):
-    """df/dn at each point for every unit n of the net's first layer: x (n,) -> (n, width).
+def neuron_gradients(net: Net, x: np.ndarray) -> np.ndarray:
+    """df/dn at each point for every unit n of the net's first layer: x (n,), or (n, inputs), -> (n, width).
 
     Statistics are held. This is the gradient that Definition 1 and the theorems are about: unlike
     df/dx it is not the projection on first-layer weights that also made the signal.
+
+    >>> from minishatter.layers import Dense, ReLU
+    >>> net = Chain(Dense([[2.0, 3.0]], [0.0, -3.0]), ReLU(), Dense([[1.0], [1.0]]))
+    >>> neuron_gradients(net, np.array([0.5, 4.0]))  # the second unit is off at x = 0.5
+    array([[1., 0.],
+           [1., 1.]])
     """
-    x, layers = _checked(net, x, "held")
+    x, layers = _checked(net, x, "held", ndim=(1, 2))
     first, *rest = layers
     if not rest:
         raise ValueError(f"net must have a layer behind the first, got {net!r}")
     with np.errstate(over="ignore", invalid="ignore"):
-        n, _ = first.forward(x[:, None])
+        n, _ = first.forward(x if x.ndim == 2 else x[:, None])
         frozen = Chain(*rest).freeze(n)
         y, cache = frozen.forward(n)
-        dn, _ = frozen.backward(np.ones_like(_finite(_scalar(y.T))[:, None]), cache)
+        dn, _ = frozen.backward(_ones(y), cache)
     return _finite(dn)
 
 
-def pair_moments(build, x, pair, runs, seed, progress=None):
+def pair_moments(build: Callable[[np.random.Generator], Net], x: np.ndarray, pair: tuple[int, int], runs: int,
+                 seed: int | tuple[int, ...], progress: Callable | None = None) -> np.ndarray:
     """C(i,i), C(i,j), C(j,j) at the points pair = (i, j) of x, for each net: (runs, 3).
 
     Products of `neuron_gradients`, averaged over the first layer's units; arguments as for
     `ensemble`. Units of one layer are exchangeable, so the mean over nets is Definition 1, with
     far less noise than one unit would give.
+
+    >>> from minishatter import nets
+    >>> pair_moments(lambda rng: nets.feedforward(2, rng=rng), grid(3), pair=(0, 2), runs=5, seed=0).shape
+    (5, 3)
     """
     if np.shape(pair) != (2,) or not max(pair) < np.size(x):
         raise ValueError(f"pair must be two indices into the {np.size(x)} points of x, got {pair!r}")
@@ -104,6 +136,31 @@ def pair_moments(build, x, pair, runs, seed, progress=None):
     for net in _draws(build, runs, seed, progress):
         dn = neuron_gradients(net, x)
         rows.append([np.mean(dn[a] * dn[b]) for a, b in ((i, i), (i, j), (j, j))])
+    return np.array(rows)
+
+
+def batch_moments(build: Callable[[np.random.Generator], Net], points: int, inputs: int, runs: int,
+                  seed: int | tuple[int, ...], progress: Callable | None = None) -> np.ndarray:
+    """C(i,i) and C(i,j) over a batch of inputs x ~ N(0, I), a new batch for each net: (runs, 2).
+
+    Products of `neuron_gradients`, added over the units, averaged over the points of the batch and over all
+    of its distinct pairs. (The sum is the second moment of the gradient along a direction N(0, I) of the
+    first layer: what df/dx is on the grid.) build, runs, seed, progress: as for `ensemble`; the generator draws
+    the batch (points, inputs) first. Such inputs are nearly orthogonal: the ground on which the theorems stand.
+
+    >>> from minishatter import nets
+    >>> batch_moments(lambda rng: nets.resnet(3, inputs=50, rng=rng), points=64, inputs=50, runs=5, seed=0).shape
+    (5, 2)
+    """
+    shape = arguments.integer("points", points, least=2), arguments.integer("inputs", inputs)
+    if not callable(build):
+        raise TypeError(f"build must be a function of rng that makes a net, got {build!r}")
+    rows = []
+    for x, net in _draws(lambda rng: (rng.standard_normal(shape), build(rng)), runs, seed, progress):
+        dn = neuron_gradients(net, x)                   # (points, width)
+        squares = np.sum(dn**2)
+        products = np.sum(dn.sum(axis=0)**2) - squares  # over all ordered pairs of distinct points
+        rows.append([squares / len(x), products / (len(x) * (len(x) - 1))])
     return np.array(rows)
 
 
@@ -117,22 +174,23 @@ def _draws(build, runs, seed, progress):
         yield build(np.random.default_rng([*seeds, run]))
 
 
-def _checked(net, x, statistics):
-    """The grid as a float64 array, and an iterable of the net's layers."""
-    x = arguments.array("x", x, ndim=1).astype(np.float64)
-    if x.size < 2:
-        raise ValueError(f"x must have at least 2 points, got {x.size}")
+def _checked(net: Net, x: np.ndarray, statistics: str,
+             ndim: int | tuple[int, ...] = 1) -> tuple[np.ndarray, Iterable[Layer]]:
+    """The points as a float64 array, and an iterable of the net's layers."""
+    x = arguments.array("x", x, ndim).astype(np.float64)
+    if len(x) < 2:
+        raise ValueError(f"x must have at least 2 points, got {len(x)}")
     arguments.one_of("statistics", statistics, STATISTICS)
     if isinstance(net, Chain):
         return x, net.layers
-    if hasattr(net, "forward"):
-        return x, (net,)
-    if not hasattr(net, "__iter__"):
+    if isinstance(net, Iterable):
+        return x, _one_by_one(net)
+    if not hasattr(net, "forward"):
         raise TypeError(f"net must be a layer, a Chain or an iterable of layers, got {net!r}")
-    return x, _one_by_one(net)
+    return x, (net,)
 
 
-def _one_by_one(net):
+def _one_by_one(net: Iterable[Layer]) -> Iterator[Layer]:
     """The layers of an iterable, each checked when it is drawn."""
     layer = None
     for layer in net:
@@ -141,99 +199,31 @@ def _one_by_one(net):
         raise ValueError("net must have at least one layer")
 
 
-def _pull_back(layers, x):
+def _pull_back(layers: Iterable[Layer], x: np.ndarray) -> np.ndarray:
+    """Reverse mode with dy = 1 at each point: (n,)."""
     net = Chain(*layers)
     with np.errstate(over="ignore", invalid="ignore"):
         y, cache = net.forward(x[:, None])
-        dx, _ = net.backward(np.ones_like(_finite(_scalar(y.T))[:, None]), cache)
-    return dx[:, 0]
+        dx, _ = net.backward(_ones(y), cache)
+    return _finite(dx[:, 0])
 
 
-def _scalar(rows):
-    if rows.shape[0] != 1:
-        raise ValueError(f"net must have one output unit, got {rows.shape[0]}")
-    return rows[0]
+def _ones(y: np.ndarray) -> np.ndarray:
+    """dy = 1 for the output y, which must have one unit and be finite."""
+    _output(y)
+    return np.ones_like(y)
 
 
-def _finite(gradient):
+def _output(y: np.ndarray) -> np.ndarray:
+    """The one output unit's numbers, y (n, 1) -> (n,)."""
+    if y.shape[1] != 1:
+        raise ValueError(f"net must have one output unit, got {y.shape[1]}")
+    return _finite(y[:, 0])
+
+
+def _finite(gradient: np.ndarray) -> np.ndarray:
     if not np.isfinite(gradient).all():
         raise ValueError("the gradient overflowed: batch normalisation multiplies its square by about "
                          "1.47 in each layer of a feedforward net, and alpha and beta by "
                          "alpha^2 (1 + beta^2) in each layer of a resnet; take fewer layers or smaller weights")
     return gradient
-
-
-# The fast path. Values and tangents of all points travel together as a dual array
-# (units, 2 n), see kernels.py: one matrix product per layer serves both. A rule may
-# write into the array it is given.
-
-
-def _push_dual(layer, dual):
-    return _RULES.get(type(layer), _push_by_layer)(layer, dual)
-
-
-def _fits(layer, units, dual):
-    """A kernel does not look where it reads: a wrong number of units must stop here."""
-    if units != dual.shape[0]:
-        layer.forward(dual[:, :dual.shape[1] // 2].T)  # raises, and says why
-
-
-def _push_dense(layer, dual):
-    W, b = layer.params["W"], layer.params["b"]
-    _fits(layer, W.shape[0], dual)
-    out = W.T @ dual
-    if b.any():
-        out[:, :dual.shape[1] // 2] += b[:, None]
-    return out
-
-
-def _push_batch_norm(layer, dual):
-    _fits(layer, layer.params["scale"].size, dual)
-    kernels.normalise(dual, layer.params["scale"], layer.params["shift"], layer.eps)
-    return dual
-
-
-def _push_affine(layer, dual):
-    _fits(layer, layer.params["scale"].size, dual)
-    kernels.affine(dual, layer.params["scale"], layer.params["shift"])
-    return dual
-
-
-def _push_center(layer, dual):
-    if layer.over == "units":
-        return dual - dual.mean(axis=0)
-    kernels.center(dual)
-    return dual
-
-
-def _push_relu(layer, dual):
-    kernels.rectify(dual, 0.0)
-    return dual
-
-
-def _push_prelu(layer, dual):
-    kernels.rectify(dual, layer.params["slope"][0])
-    return dual
-
-
-def _push_chain(chain, dual):
-    for layer in chain.layers:
-        dual = _push_dual(layer, dual)
-    return dual
-
-
-def _push_sum(layer, dual):
-    return layer.add([_push_dual(branch, dual.copy()) for branch in layer.branches])
-
-
-def _push_by_layer(layer, dual):
-    """Any other layer, by its own rules."""
-    n = dual.shape[1] // 2
-    value, t = dual[:, :n].T, dual[:, n:].T
-    layer = layer.freeze(value)
-    y, cache = layer.forward(value)
-    return np.concatenate([y, layer.tangent(t, cache)]).T.copy()
-
-
-_RULES = {Identity: lambda layer, dual: dual, Dense: _push_dense, BatchNorm: _push_batch_norm, Affine: _push_affine,
-          Center: _push_center, ReLU: _push_relu, PReLU: _push_prelu, Chain: _push_chain, Sum: _push_sum}

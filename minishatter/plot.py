@@ -87,17 +87,3 @@ def histogram(ax, values, bins, colour):
     """The fraction of values in each bin."""
     values = arguments.array("values", values)
     ax.hist(values, bins=bins, weights=np.full(values.size, 1 / values.size), color=colour)
-
-
-def probe(x, g, verdict, path):
-    """Save the picture of `minishatter probe`: the gradient g along the grid x, and its covariance of rank one."""
-    x, g = arguments.array("x", x, ndim=1), arguments.array("g", g, ndim=1)
-    fig, axes = panels(1, 2, (8, 3.4), width_ratios=[1.6, 1])
-    left, right = axes[0]
-    gradient(left, x, g, COLOUR["feedforward"])
-    left.set(title=f"{verdict}: gradient along the grid", xlabel="x", ylabel="f'(x)")
-    centred = np.abs(g - g.mean())
-    centred = centred / (centred.max() or 1.0)
-    matrix(right, np.outer(centred, centred))
-    right.set_title("covariance of this one gradient")
-    save(fig, path)

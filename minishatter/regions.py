@@ -4,7 +4,7 @@ In one dimension every unit of a rectifier net is piecewise linear in x. We carr
 the interval cut into pieces, and one point for each piece, its midpoint, where
 every unit has a value v and a slope t:
 
-    Dense, Affine   act on v and t as at any other point
+    Dense, Affine   act on v and t as at any other point (duals.py)
     a rectifier     cuts the pieces where a unit is zero inside one, then acts on v and t
     Sum             the next branch starts from the pieces into which the last one has cut
 
@@ -16,15 +16,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import arguments, kernels
-from .compose import Chain, Sum
-from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
+from . import arguments, duals, kernels
+from .compose import Chain, Sum, join
+from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
 # Relative to the ends of the interval. Rounding moves a zero by some 1e-16 for each layer, while 10^4 breakpoints
 # at random lie within 1e-12 of each other once in a thousand nets.
 COINCIDE = 1e-12
 EQUAL = 1e-12         # relative to the largest |f'|: two slopes that differ by less differ by rounding
 MOST_NUMBERS = 10**8  # in one array: 0.8 GB
+
+RECTIFIERS = (ReLU, CReLU, PReLU)
+PIECEWISE_LINEAR = (Dense, Identity, Affine, Center, BatchNorm, *RECTIFIERS)
 
 
 class ExactGradient(NamedTuple):
@@ -33,7 +36,7 @@ class ExactGradient(NamedTuple):
     breakpoints: np.ndarray  # (pieces + 1,), increasing, from low to high
     values: np.ndarray       # (pieces,)
 
-    def at(self, x):
+    def at(self, x: np.ndarray) -> np.ndarray:
         """f' at the inputs x, of any shape, in [low, high]; at a breakpoint the value to its right."""
         x = arguments.array("x", x)
         low, high = self.breakpoints[[0, -1]]
@@ -42,13 +45,18 @@ class ExactGradient(NamedTuple):
         return self.values[np.searchsorted(self.breakpoints[1:-1], x, side="right")]
 
 
-def exact_gradient(net, low=-2.0, high=2.0):
+def exact_gradient(net: Layer, low: float = -2.0, high: float = 2.0) -> ExactGradient:
     """f' of a net from one input to one output on [low, high], piece by piece: an ExactGradient.
 
     net: Chain and Sum of Dense, Identity, ReLU, CReLU, PReLU, Affine and Center over the units; batch
     statistics must have been frozen. Breakpoints closer than 1e-12 (relative to the larger end) are one;
     a flip that leaves f' as it was, to rounding, is none. Raises ValueError if the gradient
     overflows or the pieces are too many: behind a normalisation they grow exponentially with depth.
+
+    >>> net = Chain(Dense([[2.0, 3.0]], [0.0, -3.0]), ReLU(), Dense([[1.0], [1.0]]))  # relu(2 x) + relu(3 x - 3)
+    >>> breakpoints, values = exact_gradient(net)
+    >>> breakpoints, values
+    (array([-2.,  0.,  1.,  2.]), array([0., 2., 5.]))
     """
     edges, values, _ = _follow(net, *_interval("low", low, "high", high))
     differ = np.abs(np.diff(values)) > EQUAL * np.abs(values).max()
@@ -56,13 +64,17 @@ def exact_gradient(net, low=-2.0, high=2.0):
                          values[np.flatnonzero(np.append(True, differ))])
 
 
-def autocorrelation(gradient, lags, subtract_mean=True):
+def autocorrelation(gradient: ExactGradient, lags: float | np.ndarray, subtract_mean: bool = True) -> np.ndarray:
     """a(s) = int c(x) c(x + s) dx / int c(x)^2 dx, c = f' - mean f' (or f' itself), of an ExactGradient.
 
     lags: distances s in the units of x, a number or an array, in [0, high - low]; the result has its
     shape. The upper integral runs over [low, high - s] and is not rescaled: this is what
     stats.autocorrelation tends to, at lag s / step, as the step of the grid tends to 0.
     Raises ValueError if f' does not vary.
+
+    >>> step = ExactGradient(np.array([-1.0, 0.0, 1.0]), np.array([0.0, 2.0]))
+    >>> autocorrelation(step, [0.0, 0.5, 1.0])  # c = -1, then 1: the halves overlap less and less
+    array([ 1.  ,  0.25, -0.5 ])
     """
     if not isinstance(gradient, ExactGradient):
         raise TypeError(f"gradient must be an ExactGradient, as made by exact_gradient, got {gradient!r}")
@@ -70,9 +82,9 @@ def autocorrelation(gradient, lags, subtract_mean=True):
     low, high = x[[0, -1]]
     if not ((lags >= 0) & (lags <= high - low)).all():
         raise ValueError(f"lags must lie in [0, {high - low:g}], got {lags.min():g} to {lags.max():g}")
-    if not (values.size > 1 or values[0] and not subtract_mean):
-        raise ValueError("gradient must vary: it is constant, its correlation is undefined")
-    c = values / np.abs(values).max()  # squares of exploded gradients would overflow
+    c = values / (np.abs(values).max() or 1.0)  # squares of exploded gradients would overflow
+    if np.ptp(c) <= EQUAL and (subtract_mean or not c.any()):
+        raise ValueError("gradient must vary: it is constant up to rounding, its correlation is undefined")
     c = c - c @ np.diff(x) / (high - low) if subtract_mean else c
     integrals = [_overlap(x, c, s) for s in lags.flat]
     return np.reshape(integrals, lags.shape)[()] / _overlap(x, c, 0.0)
@@ -110,7 +122,7 @@ class Jump(NamedTuple):
     flips: tuple
 
     @property
-    def jump(self):
+    def jump(self) -> float:
         """How much the flip changes f'."""
         return self.after - self.before
 
@@ -136,16 +148,23 @@ def _listed(flips):
     return ", ".join(map(str, flips[:3])) + more
 
 
-def explain(net, a, b):
+def explain(net: Layer, a: float, b: float) -> Explanation:
     """Which units flip between the inputs a < b, and how much each flip changes f': an Explanation.
 
     The jumps add up to f'(b) - f'(a). A breakpoint belongs to the unit that is zero there, even if f'
     does not notice (jump 0); a unit that flips twice has two. Units that flip at one
     point share its jump: how to divide it would depend on the order of flipping them.
     net as for `exact_gradient`. If a or b is itself a breakpoint, its flip is left out.
+
+    >>> net = Chain(Dense([[2.0, 3.0]], [0.0, -3.0]), ReLU(), Dense([[1.0], [1.0]]))
+    >>> print(explain(net, -2, 2))
+                 x      before       after        jump  flips
+                 0           0           2          +2  1[0] off->on
+                 1           2           5          +3  1[1] off->on
+            in all           0           5          +5
     """
     edges, values, flips = _follow(net, *_interval("a", a, "b", b))
-    rows = [[] for _ in edges]
+    rows: list[list[Flip]] = [[] for _ in edges]
     for place, unit, edge_x, on in flips:
         for row, *flip in zip(np.searchsorted(edges, edge_x).tolist(), unit.tolist(), on.tolist()):
             rows[row].append(Flip(place, *flip))
@@ -188,76 +207,40 @@ def _follow(net, low, high):
     return edges, values, flips
 
 
-def _push(layer, pieces, place, flips):
-    """The pieces behind a layer. A rule may write into the array it is given."""
-    rule = _RULES.get(type(layer))
-    if rule is None:
+def _push(layer: Layer, pieces: Pieces, place: str, flips: list) -> Pieces:
+    """The pieces behind a layer. Only what cuts, or must follow cuts, differs from duals.push."""
+    if type(layer) is Chain:
+        for number, child in enumerate(layer.layers):
+            pieces = _push(child, pieces, join(place, number), flips)
+        return pieces
+    if type(layer) is Sum:
+        return _push_sum(layer, pieces, place, flips)
+    if type(layer) not in PIECEWISE_LINEAR:
         raise TypeError("net must be made of Chain, Sum and the piecewise linear layers of layers.py, "
-                        f"got {layer!r} at {place[:-1] or 'the top'}")
-    return rule(layer, pieces, place, flips)
+                        f"got {layer!r} at {place or 'the top'}")
+    if isinstance(layer, BatchNorm) or isinstance(layer, Center) and layer.over != "units":
+        raise ValueError(f"net must be frozen, got {layer!r} at {place or 'the top'}: with the statistics of a "
+                         "batch it is no function of one x; use freeze(net, x)")
+    if isinstance(layer, RECTIFIERS):
+        pieces = _cut_at_zeros(pieces)
+        flips.append((place, *_changes(pieces)))
+    return Pieces(pieces.edges, duals.push(layer, pieces.dual))
 
 
-def _push_chain(chain, pieces, place, flips):
-    for number, layer in enumerate(chain.layers):
-        pieces = _push(layer, pieces, f"{place}{number}.", flips)
-    return pieces
-
-
-def _push_sum(layer, pieces, place, flips):
+def _push_sum(layer: Sum, pieces: Pieces, place: str, flips: list) -> Pieces:
     outputs, edges = [], pieces.edges
     for number, branch in enumerate(layer.branches):
-        outputs.append(_push(branch, _cut(pieces, edges), f"{place}{number}.", flips))
+        outputs.append(_push(branch, _cut(pieces, edges), join(place, number), flips))
         edges = outputs[-1].edges
     return Pieces(edges, layer.add([_cut(output, edges).dual for output in outputs]))
 
 
-def _push_dense(layer, pieces, place, flips):
-    W, b = layer.params["W"], layer.params["b"]
-    _fits(layer, W.shape[0], pieces)
-    dual = W.T @ pieces.dual
-    dual[:, :pieces.edges.size - 1] += b[:, None]
-    return Pieces(pieces.edges, dual)
-
-
-def _push_affine(layer, pieces, place, flips):
-    _fits(layer, layer.params["scale"].size, pieces)
-    kernels.affine(pieces.dual, layer.params["scale"], layer.params["shift"])
-    return pieces
-
-
-def _push_center(layer, pieces, place, flips):
-    if layer.over == "units":
-        return Pieces(pieces.edges, pieces.dual - pieces.dual.mean(axis=0))
-    return _refuse(layer, pieces, place, flips)
-
-
-def _refuse(layer, pieces, place, flips):
-    raise ValueError(f"net must be frozen, got {layer!r} at {place[:-1] or 'the top'}: with the statistics of a batch "
-                     "it is no function of one x; use freeze(net, x)")
-
-
-def _fits(layer, units, pieces):
-    """A kernel does not look where it reads: a wrong number of units must stop here."""
-    if units != len(pieces.dual):
-        layer.forward(pieces.dual.T)  # raises, and says why
-
-
-def _push_rectifier(layer, pieces, place, flips):
-    pieces = _cut_at_zeros(pieces)
+def _changes(pieces: Pieces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Who changes sign from one piece to the next: the units, the edges, and whether each is active after."""
     edges, dual = pieces
     active = dual[:, :edges.size - 1] > 0
     unit, edge = np.nonzero(active[:, :-1] != active[:, 1:])
-    flips.append((place[:-1], unit, edges[edge + 1], active[unit, edge + 1]))
-    return Pieces(edges, _rectify(layer, dual))
-
-
-def _rectify(layer, dual):
-    if isinstance(layer, CReLU):
-        positive = dual.copy()
-        kernels.rectify(positive, 0.0)
-        return np.concatenate([positive, positive - dual])  # relu(-x) = relu(x) - x
-    kernels.rectify(dual, layer.params["slope"][0] if isinstance(layer, PReLU) else 0.0)
-    return dual
+    return unit, edges[edge + 1], active[unit, edge + 1]
 
 
 def _cut_at_zeros(pieces):
@@ -278,8 +261,3 @@ def _cut(pieces, edges):
     old, new = _middles(pieces.edges), _middles(edges)
     parent = np.searchsorted(pieces.edges, new) - 1
     return Pieces(edges, kernels.cut(pieces.dual, parent, new - old[parent]))
-
-
-_RULES = {Chain: _push_chain, Sum: _push_sum, Dense: _push_dense, Identity: lambda layer, pieces, place, flips: pieces,
-          ReLU: _push_rectifier, CReLU: _push_rectifier, PReLU: _push_rectifier, Affine: _push_affine,
-          Center: _push_center, BatchNorm: _refuse}

@@ -1,15 +1,15 @@
 """Nets of infinite width: what a real net does, without the theorems' assumption on activity.
 
-In a wide net with Gaussian weights the signals at two inputs are jointly Gaussian, so one function,
-their covariance K(x, x'), says everything, and a layer maps K to the next K. With
-a, b the variances at x and x', q the covariance and c = q / sqrt(a b), a He layer of rectifiers gives
+In a wide net with Gaussian weights the signals at two inputs x, y are jointly Gaussian, so one
+function, their covariance K(x, y), says everything, and a layer maps K to the next K. With
+c = K(x, y) / sqrt(K(x, x) K(y, y)) a He layer of rectifiers gives (Cho & Saul 2009)
 
-    F(a, b, q) = sqrt(a b) k1(c).
+    K(x, y) <- sqrt(K(x, x) K(y, y)) k1(c).
 
-A skip connection x <- g1 x + g2 (W relu(x) + b) gives g1^2 K + g2^2 (F + variance of b).
-Two gradients have two kernels. For df/dn, n a unit of the first layer, each rectifier multiplies
-by k0(c). For df/dx the covariance is the mixed derivative of K with respect to x and x', because the
-first-layer weights make both the signal and its derivative; the chain rule for F carries it along.
+A skip connection x <- g1 x + g2 (W relu(x) + b) gives g1^2 K + g2^2 (that + variance of b).
+Two gradients have two correlations. For df/dn, n a unit of the first layer, each rectifier multiplies
+by k0(c) = k1'(c). For df/dx the covariance is the mixed derivative of K by x and y, because the
+first-layer weights make both the signal and its derivative; the chain rule carries it along.
 """
 
 from typing import NamedTuple
@@ -17,79 +17,177 @@ from typing import NamedTuple
 import numpy as np
 
 from . import arguments
-from .theory import k0, k1
+
+# The arc-cosine functions: what one layer of rectifiers does to a correlation c.
 
 
-class Kernel(NamedTuple):
-    """The covariance of the signal at x (rows) and x' (columns), and its derivatives; arrays that broadcast."""
+def k0(c: float | np.ndarray) -> np.ndarray:
+    """The factor that a rectifier layer puts on the correlation of gradients: 1 - arccos(c) / pi. k0(0) = 1/2.
 
-    a: np.ndarray     # K(x, x), a column
-    b: np.ndarray     # K(x', x'), a row
-    q: np.ndarray     # K(x, x')
-    a_x: np.ndarray   # derivatives: d a / d x
-    b_y: np.ndarray   # d b / d x'
-    q_x: np.ndarray   # d q / d x
-    q_y: np.ndarray   # d q / d x'
-    q_xy: np.ndarray  # d^2 q / d x d x': the covariance of df/dx and df/dx'
+    k0(c) = 2 P(u > 0 and v > 0) for u, v ~ N(0, 1) of correlation c: the chance that a unit active at one
+    input is active at the other.
+
+    >>> k0(np.array([-1.0, 0.0, 1.0]))
+    array([0. , 0.5, 1. ])
+    """
+    return _k0(_cosine(c))
 
 
-def first_layer(x, bias_std=1.0):
-    """The Kernel of n = w x + b, w ~ N(0, 1), b ~ N(0, bias_std^2), at the points x (n,)."""
+def k1(c: float | np.ndarray) -> np.ndarray:
+    """The correlation of signals behind a rectifier layer: (sin h + (pi - h) cos h) / pi, h = arccos c.
+
+    k1(c) = 2 E[relu(u) relu(v)] for u, v ~ N(0, 1) of correlation c.
+
+    >>> k1(np.array([-1.0, 0.0, 1.0])).round(3)  # 1 / pi at c = 0: rectified signals share a mean
+    array([0.   , 0.318, 1.   ])
+    """
+    return _k1(_cosine(c))
+
+
+def _k0(c):
+    return 1 - np.arccos(c) / np.pi
+
+
+def _k1(c):
+    h = np.arccos(c)
+    return (np.sin(h) + (np.pi - h) * np.cos(h)) / np.pi
+
+
+def _cosine(c):
+    c = arguments.array("c", c)
+    if not (np.abs(c) <= 1).all():
+        raise ValueError(f"c must be a correlation in [-1, 1], got {c}")
+    return c
+
+
+def neuron_correlation(depth: int, c: float = 0.0, *, skip: float = 0.0, branch: float = 1.0) -> float:
+    """R of df/dn behind `depth` layers x <- skip x + branch W relu(x), at two inputs of correlation c: a number.
+
+        R = product over the layers of (skip^2 + branch^2 k0(c)) / (skip^2 + branch^2),
+        c <- (skip^2 c + branch^2 k1(c)) / (skip^2 + branch^2).
+
+    c is that of the first layer's signals. skip, branch: 0, 1 for a plain He net; 1, beta for a resnet; gamma1,
+    gamma2 for a highway. `gradient_correlation` with wrt="neuron" says the same of nets with biases.
+
+    >>> round(neuron_correlation(1), 4), round(neuron_correlation(1, skip=1.0), 4)
+    (0.5, 0.75)
+    """
+    depth, c = arguments.integer("depth", depth), arguments.number("c", c, low=-1.0, high=1.0)
+    skip2, branch2 = _squares(skip, branch)
+    total, R = skip2 + branch2, 1.0
+    for _ in range(depth):
+        R *= float(skip2 + branch2 * _k0(c)) / total
+        c = float(skip2 * c + branch2 * _k1(c)) / total
+    return R
+
+
+def _squares(skip, branch):
+    """skip^2 and branch^2, not both 0."""
+    skip, branch = arguments.number("skip", skip, -1e3, 1e3), arguments.number("branch", branch, -1e3, 1e3)
+    if skip == branch == 0:
+        raise ValueError("skip and branch must not both be 0: nothing would pass")
+    return skip**2, branch**2
+
+
+# Between all pairs of inputs, with the derivatives that df/dx needs.
+
+
+class Covariance(NamedTuple):
+    """K at n inputs x (rows) and y (columns), the same n, and its derivatives; all broadcast to (n, n)."""
+
+    xx: np.ndarray       # K(x, x), (n, 1)
+    yy: np.ndarray       # K(y, y), (1, n)
+    xy: np.ndarray       # K(x, y), (n, n)
+    xx_dx: np.ndarray    # d K(x, x) / dx, (n, 1)
+    yy_dy: np.ndarray    # d K(y, y) / dy, (1, n)
+    xy_dx: np.ndarray    # d K(x, y) / dx, (n, n)
+    xy_dy: np.ndarray    # d K(x, y) / dy, (n, n)
+    xy_dxdy: np.ndarray  # d^2 K(x, y) / dx dy, (n, n): the covariance of df/dx at x and at y
+
+
+def first_layer(x: np.ndarray, bias_std: float = 1.0) -> Covariance:
+    """The Covariance of n = w x + b, w ~ N(0, 1), b ~ N(0, bias_std^2): K(x, y) = x y + bias_std^2; x (n,).
+
+    >>> first_layer(np.array([-1.0, 1.0])).xy  # no correlation between -1 and 1
+    array([[2., 0.],
+           [0., 2.]])
+    """
     x, variance = arguments.array("x", x, ndim=1), arguments.number("bias_std", bias_std, low=0.0)**2
-    row, column = x[None, :], x[:, None]
-    both = np.ones((x.size, x.size))
-    return Kernel(column**2 + variance, row**2 + variance, column * row + variance,
-                  2 * column, 2 * row, row * both, column * both, both)
+    y, x = x[None, :], x[:, None]
+    ones = np.ones((x.size, x.size))
+    return Covariance(x**2 + variance, y**2 + variance, x * y + variance, 2 * x, 2 * y, y * ones, x * ones, ones)
 
 
-def rectifier(K, slope=0.0):
-    """The Kernel behind He-normalised weights and rectifiers: F and its derivatives by the chain rule.
+def rectifier(K: Covariance, slope: float = 0.0) -> Covariance:
+    """The Covariance behind rectifiers and He-normalised weights: F and its derivatives by the chain rule.
 
     slope is a PReLU's: phi(z) = relu(z) - slope relu(-z) has k(c) = k1(c) - m k1(-c), m = 2 slope / (1 + slope^2),
     and k'(c) = k0(c) + m k0(-c). slope = 1 is the linear net: k(c) = c.
+
+    >>> K = first_layer(np.array([-1.0, 1.0]))
+    >>> rectifier(K).xy.round(3)  # 2 k1(0) = 2 / pi for the pair
+    array([[2.   , 0.637],
+           [0.637, 2.   ]])
     """
+    return _rectifier(K, _mix(slope))
+
+
+def _mix(slope):
+    """m = 2 slope / (1 + slope^2): how much of the other side a PReLU lets through."""
     slope = arguments.number("slope", slope, -1e3, 1e3)
-    m = 2 * slope / (1 + slope**2)
-    root = np.sqrt(K.a * K.b)
-    c = np.clip(K.q / root, -1, 1)
-    value, first = k1(c) - m * k1(-c), k0(c) + m * k0(-c)
-    edge = 1 - c**2 < 1e-12  # at x' = x (or -x) the terms with the second derivative cancel
-    second = np.where(edge, 0.0, (1 - m) / (np.pi * np.sqrt(np.where(edge, 1.0, 1 - c**2))))
-    rest = value - c * first
-    F_a, F_b = root * rest / (2 * K.a), root * rest / (2 * K.b)
-    F_qq, F_qa, F_qb = second / root, -second * c / (2 * K.a), -second * c / (2 * K.b)
-    F_ab = (rest + c**2 * second) / (4 * root)
-    q_xy = first * K.q_xy + K.q_x * (F_qq * K.q_y + F_qb * K.b_y) + K.a_x * (F_qa * K.q_y + F_ab * K.b_y)
-    return Kernel(K.a, K.b, root * value, K.a_x, K.b_y, first * K.q_x + F_a * K.a_x, first * K.q_y + F_b * K.b_y, q_xy)
+    return 2 * slope / (1 + slope**2)
 
 
-def gradient_correlation(x, depth, *, skip=0.0, branch=1.0, slope=0.0, bias_std=1.0, hidden_bias_std=0.0, wrt="input"):
+def _rectifier(K: Covariance, m: float) -> Covariance:
+    # F(a, b, q) = root k(c), with a = K(x, x), b = K(y, y), q = K(x, y), root = sqrt(a b), c = q / root. By
+    # da root = root / 2a and da c = -c / 2a:
+    #     F_q = k'                        F_qq = k'' / root            F_qa = -c k'' / 2a
+    #     F_a = root (k - c k') / 2a      F_ab = (k - c k' + c^2 k'') / 4 root
+    # and the same with b for a. a depends on x, b on y, q on both, so
+    #     d^2 F / dx dy = F_q q_xy + q_x (F_qq q_y + F_qb b_y) + a_x (F_qa q_y + F_ab b_y).
+    root = np.sqrt(K.xx * K.yy)                   # (n, n), as all that follows
+    c = np.clip(K.xy / root, -1, 1)
+    k, slope = _k1(c) - m * _k1(-c), _k0(c) + m * _k0(-c)
+    edge = 1 - c**2 < 1e-12                       # at y = x (or -x) the terms with k'' cancel
+    curvature = np.where(edge, 0.0, (1 - m) / (np.pi * np.sqrt(np.where(edge, 1.0, 1 - c**2))))
+    rest = k - c * slope
+    F_a, F_b = root * rest / (2 * K.xx), root * rest / (2 * K.yy)
+    F_qq, F_qa, F_qb = curvature / root, -curvature * c / (2 * K.xx), -curvature * c / (2 * K.yy)
+    F_ab = (rest + c**2 * curvature) / (4 * root)
+    mixed = (slope * K.xy_dxdy + K.xy_dx * (F_qq * K.xy_dy + F_qb * K.yy_dy)
+             + K.xx_dx * (F_qa * K.xy_dy + F_ab * K.yy_dy))
+    return Covariance(K.xx, K.yy, root * k, K.xx_dx, K.yy_dy, slope * K.xy_dx + F_a * K.xx_dx,
+                      slope * K.xy_dy + F_b * K.yy_dy, mixed)
+
+
+def gradient_correlation(x: np.ndarray, depth: int, *, skip: float = 0.0, branch: float = 1.0, slope: float = 0.0,
+                         bias_std: float = 1.0, hidden_bias_std: float = 0.0, wrt: str = "input") -> np.ndarray:
     """R(x_i, x_j) of the gradients of a net of `depth` rectifier layers of infinite width: x (n,) -> (n, n).
 
     wrt: "input", df/dx; "neuron", df/dn for units n of the first layer (Definition 1).
     skip, branch: 0, 1 for feedforward nets, alpha and alpha beta for resnets, gamma1 and gamma2 for
     highways, all without normalisation. slope: a PReLU's, 1 for looks-linear nets. For "neuron"
     the product of (skip^2 + branch^2 k'(c)) / (skip^2 + branch^2); paper section 3, derived.
+
+    >>> gradient_correlation([-1.0, 1.0], 1, wrt="neuron").round(3)
+    array([[1. , 0.5],
+           [0.5, 1. ]])
     """
-    depth = arguments.integer("depth", depth)
-    skip, branch, slope = (arguments.number(name, value, -1e3, 1e3) for name, value in
-                           (("skip", skip), ("branch", branch), ("slope", slope)))
-    if skip == branch == 0:
-        raise ValueError("skip and branch must not both be 0: nothing would pass")
+    depth, (skip2, branch2), m = arguments.integer("depth", depth), _squares(skip, branch), _mix(slope)
     arguments.one_of("wrt", wrt, ("input", "neuron"))
     bias = arguments.number("hidden_bias_std", hidden_bias_std, low=0.0)**2
-    K, neuron, m = first_layer(x, bias_std), 1.0, 2 * slope / (1 + slope**2)
-    if not K.a.all():
+    K, neuron = first_layer(x, bias_std), np.ones((np.size(x), np.size(x)))
+    if not K.xx.all():
         raise ValueError("x must not hold 0 if bias_std is 0: no signal, no correlation")
-    total = skip**2 + branch**2
+    total = skip2 + branch2
     for _ in range(depth):
-        c = np.clip(K.q / np.sqrt(K.a * K.b), -1, 1)
-        neuron = neuron * (skip**2 + branch**2 * (k0(c) + m * k0(-c))) / total
-        F = rectifier(K, slope)
-        F = F._replace(a=F.a + bias, b=F.b + bias, q=F.q + bias)
-        K = Kernel(*((skip**2 * before + branch**2 * after) / total for before, after in zip(K, F)))
+        c = np.clip(K.xy / np.sqrt(K.xx * K.yy), -1, 1)
+        neuron = neuron * (skip2 + branch2 * (_k0(c) + m * _k0(-c))) / total
+        F = _rectifier(K, m)
+        F = F._replace(xx=F.xx + bias, yy=F.yy + bias, xy=F.xy + bias)
+        K = Covariance(*((skip2 * before + branch2 * after) / total for before, after in zip(K, F)))
         bias = bias / total  # all is kept in units of total^layer, which would overflow
     if wrt == "neuron":
         return neuron
-    size = np.sqrt(np.diag(K.q_xy))
-    return K.q_xy / np.outer(size, size)
+    size = np.sqrt(np.diag(K.xy_dxdy))
+    return K.xy_dxdy / np.outer(size, size)

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, regions, report,
-                         stats, sweep, theory, wide)
+from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, probe,
+                         regions, report, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
-from minishatter.images import checkpoint, conv, convnets, data, download, filters, schedules, train
+from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
+from minishatter.intervals import Interval
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
 
@@ -107,6 +108,7 @@ LAYERS = [
 NARROW = Sum(Identity(), Dense(np.ones((5, 1))))  # its branches are (N, 5) and (N, 1)
 
 COMPOSE = [
+    bad("net a number", compose.leaves, 3),
     bad("layer missing", Chain),
     bad("layers a number", Chain, 5),
     bad("layers a list", Chain, [ReLU()]),
@@ -138,6 +140,9 @@ COMPOSE = [
 ]
 
 INIT = [
+    bad("cut zero: nothing would be left", init.truncated, 3, 4, RNG, cut=0.0),
+    bad("gain negative", init.truncated, 3, 4, RNG, gain=-1.0),
+    bad("rng legacy", init.truncated, 3, 4, LEGACY),
     bad("fan_in zero", init.normal, 0, 3, 1.0, RNG),
     bad("fan_out a float", init.normal, 3, 3.0, 1.0, RNG),
     bad("std negative", init.normal, 3, 3, -1.0, RNG),
@@ -159,6 +164,10 @@ INIT = [
     bad("fan_in odd", init.looks_linear, 3, 3, RNG),
     bad("fan_in a float", init.looks_linear, 4.0, 3, RNG),
     bad("fan_out zero", init.looks_linear, 4, 0, RNG),
+    bad("fan_in one: the weight that adds up to 0 is 0", init.standardised, 1, 3, RNG),
+    bad("fan_out a float", init.standardised, 3, 3.0, RNG),
+    bad("gain negative", init.standardised, 3, 3, RNG, -1.0),
+    bad("rng a RandomState", init.standardised, 3, 3, LEGACY),
     bad("units zero", init.biases, 0, 1.0, RNG),
     bad("std negative", init.biases, 3, -1.0, RNG),
     bad("rng None", init.biases, 3, 1.0, None),
@@ -169,12 +178,14 @@ INIT = [
 
 # What all builders refuse, by the same words.
 BUILDERS = [row for build, options in ((nets.feedforward, {}), (nets.resnet, {}), (nets.highway, {"gamma2": 0.5}))
-            for row in (bad("depth zero", build, 0, 5, **options, rng=RNG),
+            for row in (bad("depth negative", build, -1, 5, **options, rng=RNG),
                         bad("depth a float", build, 3.0, 5, **options, rng=RNG),
                         bad("depth a boolean", build, True, 5, **options, rng=RNG),
                         bad("depth missing", build, **options, rng=RNG),
                         bad("width zero", build, 3, 0, **options, rng=RNG),
                         bad("width text", build, 3, "wide", **options, rng=RNG),
+                        bad("inputs zero", build, 3, 5, **options, inputs=0, rng=RNG),
+                        bad("inputs a float", build, 3, 5, **options, inputs=2.0, rng=RNG),
                         bad("rng missing", build, 3, 5, **options),
                         bad("rng a seed", build, 3, 5, **options, rng=0),
                         bad("rng a RandomState", build, 3, 5, **options, rng=LEGACY),
@@ -182,10 +193,12 @@ BUILDERS = [row for build, options in ((nets.feedforward, {}), (nets.resnet, {})
                         bad("hidden_bias_std NaN", build, 3, 5, **options, hidden_bias_std=NAN, rng=RNG),
                         bad("hidden_bias_std negative in a net of one layer", build, 1, 5, **options,
                             hidden_bias_std=-1.0, rng=RNG),
-                        bad("depth zero, of the layers one at a time", getattr(nets, f"{build.__name__}_layers"),
-                            0, 5, **options, rng=RNG))]
+                        bad("depth negative, of the layers one at a time", getattr(nets, f"{build.__name__}_layers"),
+                            -1, 5, **options, rng=RNG))]
 
 NETS = BUILDERS + [
+    bad("depth zero", nets.feedforward, 0, 5, rng=RNG),
+    bad("depth zero", nets.highway, 0, 5, gamma2=0.5, rng=RNG),
     bad("norm unknown", nets.feedforward, 3, 5, norm="layer", rng=RNG),
     bad("norm a boolean", nets.feedforward, 3, 5, norm=True, rng=RNG),
     bad("norm a list", nets.feedforward, 3, 5, norm=["batch"], rng=RNG),
@@ -196,6 +209,10 @@ NETS = BUILDERS + [
     bad("norm unknown", nets.resnet, 3, 5, norm="group", rng=RNG),
     bad("alpha NaN", nets.resnet, 3, 5, alpha=NAN, rng=RNG),
     bad("beta text", nets.resnet, 3, 5, beta="0.1", rng=RNG),
+    bad("skip None", nets.resnet, 3, 5, skip=None, rng=RNG),
+    bad("first_std negative", nets.resnet, 3, 5, first_std=-1.0, rng=RNG),
+    bad("alpha zero: nothing to divide by", nets.resnet, 3, 5, alpha=0.0, norm="analytic", rng=RNG),
+    bad("norm of resnets only", nets.feedforward, 3, 5, norm="analytic", rng=RNG),
     bad("gamma2 missing", nets.highway, 3, 5, rng=RNG),
     bad("gamma2 above 1", nets.highway, 3, 5, gamma2=1.5, rng=RNG),
     bad("gamma2 below 0", nets.highway, 3, 5, gamma2=-0.1, rng=RNG),
@@ -224,7 +241,7 @@ ON_A_GRID = [row for function in (gradients.input_gradient, gradients.readable_g
                          bad("net text", function, "resnet", GRID),
                          bad("net of two outputs", function, Chain(SLOPE, Dense([[1.0, 1.0]])), GRID),
                          bad("x of one point", function, SMALL, [1.0]),
-                         bad("x a column", function, SMALL, GRID[:, None]),
+                         bad("x of three axes", function, SMALL, GRID[:, None, None]),
                          bad("x NaN", function, SMALL, [0.0, NAN]),
                          bad("x text", function, SMALL, "grid"),
                          bad("x where the net takes two inputs", function, Chain(Dense([[1.0], [1.0]]), SLOPE), GRID),
@@ -264,6 +281,12 @@ GRADIENTS = ON_A_GRID + [
     bad("pair of floats", gradients.pair_moments, lambda rng: SMALL, GRID, (0.0, 1.0), 2, 0),
     bad("pair outside the grid", gradients.pair_moments, lambda rng: SMALL, GRID, (0, 7), 2, 0),
     bad("runs zero", gradients.pair_moments, lambda rng: SMALL, GRID, (0, 1), 0, 0),
+    bad("build a net", gradients.batch_moments, SMALL, 7, 1, 2, 0),
+    bad("points one", gradients.batch_moments, lambda rng: SMALL, 1, 1, 2, 0),
+    bad("inputs a float", gradients.batch_moments, lambda rng: SMALL, 7, 1.0, 2, 0),
+    bad("x that does not chain with a net of one input", gradients.batch_moments, lambda rng: SMALL, 7, 5, 2, 0),
+    bad("runs zero", gradients.batch_moments, lambda rng: SMALL, 7, 1, 0, 0),
+    bad("seed negative", gradients.batch_moments, lambda rng: SMALL, 7, 1, 2, -1),
 ]
 
 STATS = [
@@ -272,20 +295,26 @@ STATS = [
     bad("x constant", intervals.slope_interval, np.ones(7), np.arange(7.0)),
     bad("y NaN", intervals.slope_interval, np.arange(7.0), NAN * np.ones(7)),
     bad("level above 1", intervals.slope_interval, np.arange(7.0), np.arange(7.0), 1.5),
-    bad("samples too few", stats.mean_interval, [1.0, 2.0, 3.0, 4.0]),
-    bad("samples a number", stats.mean_interval, 1.0),
-    bad("samples NaN", stats.mean_interval, NAN * ONES),
-    bad("level in percent", stats.mean_interval, ONES, 99),
-    bad("level a boolean", stats.mean_interval, ONES, True),
-    bad("samples too few", stats.bootstrap_interval, [1.0, 2.0], np.mean, RNG),
-    bad("statistic no function", stats.bootstrap_interval, ONES, "mean", RNG),
-    bad("rng a RandomState", stats.bootstrap_interval, ONES, np.mean, LEGACY),
-    bad("level too low", stats.bootstrap_interval, ONES, np.mean, RNG, 0.01),
-    bad("resamples too few", stats.bootstrap_interval, ONES, np.mean, RNG, resamples=10),
-    bad("resamples a float", stats.bootstrap_interval, ONES, np.mean, RNG, resamples=1e3),
-    bad("p zero", stats.student_quantile, 0.0, 5),
-    bad("dof too small", stats.student_quantile, 0.9, 3),
-    bad("dof a float", stats.student_quantile, 0.9, 5.0),
+    bad("samples too few, of a ratio", intervals.ratio_interval, np.ones(4), np.ones(4)),
+    bad("below of another shape", intervals.ratio_interval, np.ones(7), ONES),
+    bad("below of mean 0", intervals.ratio_interval, np.ones(7), np.zeros(7)),
+    bad("above NaN", intervals.ratio_interval, NAN * np.ones(7), np.ones(7)),
+    bad("below text", intervals.ratio_interval, np.ones(7), "below"),
+    bad("level in percent", intervals.ratio_interval, ONES, ONES, 99),
+    bad("samples too few", intervals.mean_interval, [1.0, 2.0, 3.0, 4.0]),
+    bad("samples a number", intervals.mean_interval, 1.0),
+    bad("samples NaN", intervals.mean_interval, NAN * ONES),
+    bad("level in percent", intervals.mean_interval, ONES, 99),
+    bad("level a boolean", intervals.mean_interval, ONES, True),
+    bad("samples too few", intervals.bootstrap_interval, [1.0, 2.0], np.mean, RNG),
+    bad("statistic no function", intervals.bootstrap_interval, ONES, "mean", RNG),
+    bad("rng a RandomState", intervals.bootstrap_interval, ONES, np.mean, LEGACY),
+    bad("level too low", intervals.bootstrap_interval, ONES, np.mean, RNG, 0.01),
+    bad("resamples too few", intervals.bootstrap_interval, ONES, np.mean, RNG, resamples=10),
+    bad("resamples a float", intervals.bootstrap_interval, ONES, np.mean, RNG, resamples=1e3),
+    bad("p zero", intervals.student_quantile, 0.0, 5),
+    bad("dof too small", intervals.student_quantile, 0.9, 3),
+    bad("dof a float", intervals.student_quantile, 0.9, 5.0),
     bad("shape zero", stats.white_noise, 0, RNG),
     bad("shape with a float", stats.white_noise, (2, 3.0), RNG),
     bad("rng missing", stats.white_noise, 5),
@@ -382,37 +411,43 @@ THEORY = [
     bad("depth zero", theory.batchnorm_resnet, 0),
     bad("beta infinite", theory.batchnorm_resnet, 3, INF),
     bad("beta too large: its square overflows", theory.batchnorm_resnet, 3, 1e200),
+    bad("depth zero", theory.centred_resnet, 0),
+    bad("beta text", theory.centred_resnet, 3, "1"),
+    bad("beta too large: its square overflows", theory.centred_resnet, 3, 1e200),
     bad("depth below 1 / beta^2", theory.batchnorm_resnet_asymptote, 50, 0.1),
     bad("beta zero", theory.batchnorm_resnet_asymptote, 50, 0.0),
     bad("depth a float", theory.highway, 3.0, 0.5),
     bad("gamma2 above 1", theory.highway, 3, 1.01),
     bad("gamma2 negative", theory.highway, 3, -0.5),
-    bad("c above 1", theory.k0, 1.5),
-    bad("c NaN", theory.k0, NAN),
-    bad("c text", theory.k0, "c"),
-    bad("c below -1", theory.k1, [0.0, -1.5]),
-    bad("depth zero", theory.feedforward_kernel, 0),
-    bad("c above 1", theory.feedforward_kernel, 3, 2.0),
-    bad("c an array", theory.feedforward_kernel, 3, [0.1, 0.2]),
-    bad("depth a boolean", theory.resnet_kernel, True),
-    bad("beta NaN", theory.resnet_kernel, 3, NAN),
-    bad("beta too large: its square overflows", theory.resnet_kernel, 3, 1e200),
-    bad("c below -1", theory.resnet_kernel, 3, 1.0, -2.0),
+    bad("c above 1", wide.k0, 1.5),
+    bad("c NaN", wide.k0, NAN),
+    bad("c text", wide.k0, "c"),
+    bad("c below -1", wide.k1, [0.0, -1.5]),
+    bad("depth zero", wide.neuron_correlation, 0),
+    bad("c above 1", wide.neuron_correlation, 3, 2.0),
+    bad("c an array", wide.neuron_correlation, 3, [0.1, 0.2]),
+    bad("depth a boolean", wide.neuron_correlation, True),
+    bad("branch NaN", wide.neuron_correlation, 3, branch=NAN),
+    bad("branch too large: its square overflows", wide.neuron_correlation, 3, branch=1e200),
+    bad("skip and branch both 0", wide.neuron_correlation, 3, branch=0.0),
+    bad("c below -1", wide.neuron_correlation, 3, -2.0),
     bad("depth zero", theory.gated_gradients, 0, 5, 7, RNG),
     bad("width a float", theory.gated_gradients, 3, 5.0, 7, RNG),
     bad("runs zero", theory.gated_gradients, 3, 5, 0, RNG),
     bad("rng a RandomState", theory.gated_gradients, 3, 5, 7, LEGACY),
     bad("skip infinite", theory.gated_gradients, 3, 5, 7, RNG, skip=INF),
+    bad("share negative", theory.gated_gradients, 3, 5, 7, RNG, share=-1.0),
+    bad("share a boolean", theory.gated_gradients, 3, 5, 7, RNG, share=True),
     bad("(depth|skip|branch) too large: the gradients overflow", theory.gated_gradients, 40, 11, 2, RNG, branch=1e10),
     bad("weights that do not chain", theory.active_paths, [np.ones((1, 3)), np.ones((2, 1))], [np.ones(3)]),
     bad("weights NaN", theory.active_paths, [NAN * np.ones((1, 3)), np.ones((3, 1))], [np.ones(3)]),
     bad("active for too few units", theory.active_paths, [np.ones((1, 3)), np.ones((3, 1))], [np.ones(2)]),
-    bad("paths too few", theory.donsker_test, np.ones((7, 5)), np.arange(5)),
-    bad("paths NaN", theory.donsker_test, NAN * np.ones((60, 5)), np.arange(5)),
-    bad("paths constant", theory.donsker_test, np.ones((60, 5)), np.arange(5) ** 2),
-    bad("times equally spaced", theory.donsker_test, np.ones((60, 5)), np.arange(5)),
-    bad("times decreasing", theory.donsker_test, np.ones((60, 5)), -np.arange(5)),
-    bad("times of another length", theory.donsker_test, np.ones((60, 5)), np.arange(4)),
+    bad("paths too few", intervals.brownian_test, np.ones((7, 5)), np.arange(5)),
+    bad("paths NaN", intervals.brownian_test, NAN * np.ones((60, 5)), np.arange(5)),
+    bad("paths constant", intervals.brownian_test, np.ones((60, 5)), np.arange(5) ** 2),
+    bad("times equally spaced", intervals.brownian_test, np.ones((60, 5)), np.arange(5)),
+    bad("times decreasing", intervals.brownian_test, np.ones((60, 5)), -np.arange(5)),
+    bad("times of another length", intervals.brownian_test, np.ones((60, 5)), np.arange(4)),
 ]
 
 SWEEP = [
@@ -450,30 +485,39 @@ REPORT = [
     bad("name without digits", report.Report, "gradients"),
     bad("name of one digit", report.Report, "7"),
     bad("name None", report.Report, None),
-    bad("predicted NaN", CLAIM, "s", "p", NAN, 1.0, (0.0, 2.0)),
-    bad("predicted text", CLAIM, "s", "p", "one", 1.0, (0.0, 2.0)),
-    bad("measured infinite", CLAIM, "s", "p", 1.0, INF, (0.0, INF)),
-    bad("measured of another shape", CLAIM, "s", "p", 1.0, np.ones(2), (0.0, 2.0)),
-    bad("interval beside the measured value", CLAIM, "s", "p", 1.0, 1.0, (2.0, 3.0)),
-    bad("interval the wrong way round", CLAIM, "s", "p", 1.0, 1.0, (2.0, 0.0)),
-    bad("interval NaN", CLAIM, "s", "p", 1.0, 1.0, (NAN, 2.0)),
-    bad("interval a number", CLAIM, "s", "p", 1.0, 1.0, 0.5),
-    bad("interval of three numbers", CLAIM, "s", "p", 1.0, 1.0, (0.0, 1.0, 2.0)),
-    bad("tolerance negative", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), tolerance=-0.1),
-    bad("in_kind NaN", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), in_kind=NAN),
-    bad("predicted NaN", report.verdict, NAN, (0.0, 2.0), 1.0),
-    bad("measured NaN", report.verdict, 1.0, (0.0, 2.0), NAN),
-    bad("interval the wrong way round", report.verdict, 1.0, (2.0, 0.0), 1.0),
+    bad("predicted NaN", CLAIM, "s", "p", NAN, Interval(1.0, 0.0, 2.0)),
+    bad("predicted text", CLAIM, "s", "p", "one", Interval(1.0, 0.0, 2.0)),
+    bad("measured infinite", CLAIM, "s", "p", 1.0, Interval(INF, 0.0, INF)),
+    bad("measured of another shape", CLAIM, "s", "p", 1.0, np.ones(2)),
+    bad("measured an Interval of several shapes", CLAIM, "s", "p", 1.0, Interval(np.ones(2), 0.0, 2.0)),
+    bad("measured beside its interval", CLAIM, "s", "p", 1.0, Interval(1.0, 2.0, 3.0)),
+    bad("measured in an interval the wrong way round", CLAIM, "s", "p", 1.0, Interval(1.0, 2.0, 0.0)),
+    bad("measured in an interval with NaN", CLAIM, "s", "p", 1.0, Interval(1.0, NAN, 2.0)),
+    bad("measured a number and an Interval", CLAIM, "s", "p", [1.0, 1.0], [1.0, Interval(1.0, 0.0, 2.0)]),
+    bad("measured None", CLAIM, "s", "p", 1.0, None),
+    bad("tolerance negative", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=-0.1),
+    bad("tolerance of another shape", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=[0.1, 0.1]),
+    bad("in_kind NaN", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), in_kind=NAN),
+    bad("predicted NaN", report.verdict, NAN, Interval(1.0, 0.0, 2.0)),
+    bad("measured NaN", report.verdict, 1.0, NAN),
+    bad("measured in an interval the wrong way round", report.verdict, 1.0, Interval(1.0, 2.0, 0.0)),
+    bad("samples of one net", report.figure_tolerance, [0.5], 0.02, 20),
+    bad("samples NaN", report.figure_tolerance, [0.5, NAN], 0.02, 20),
+    bad("reading negative", report.figure_tolerance, [0.5, 0.6], -0.02, 20),
+    bad("runs zero", report.figure_tolerance, [0.5, 0.6], 0.02, 0),
 ]
 
 DIAGNOSE = [
-    bad("points a vector", stats.kmeans, GRID, 2, RNG),
-    bad("k too large", stats.kmeans, ONES, 8, RNG),
-    bad("rng legacy", stats.kmeans, ONES, 2, LEGACY),
-    bad("net a number", stats.diagnose, 3, np.linspace(-2, 2, 32)),
-    bad("x too short", stats.diagnose, nets.feedforward(2, 3, rng=RNG), GRID),
-    bad("x NaN", stats.diagnose, nets.feedforward(2, 3, rng=RNG), np.full(32, NAN)),
-    bad("statistics unknown", stats.diagnose, nets.feedforward(2, 3, rng=RNG), np.linspace(-2, 2, 32), "kept"),
+    bad("points a vector", clusters.kmeans, GRID, 2, RNG),
+    bad("k too large", clusters.kmeans, ONES, 8, RNG),
+    bad("rng legacy", clusters.kmeans, ONES, 2, LEGACY),
+    bad("net a number", probe.diagnose, 3, np.linspace(-2, 2, 32)),
+    bad("x too short", probe.diagnose, nets.feedforward(2, 3, rng=RNG), GRID),
+    bad("x NaN", probe.diagnose, nets.feedforward(2, 3, rng=RNG), np.full(32, NAN)),
+    bad("g too short", probe.diagnose_gradient, GRID),
+    bad("g a matrix", probe.diagnose_gradient, np.ones((2, 32))),
+    bad("active of floats", probe.diagnose_gradient, np.linspace(0, 1, 32), np.ones((32, 3))),
+    bad("statistics unknown", probe.diagnose, nets.feedforward(2, 3, rng=RNG), np.linspace(-2, 2, 32), "kept"),
 ]
 
 WIDE = [
@@ -544,7 +588,7 @@ PLOT = [
     bad("intervals without bands", plot.curves, ax(), GRID, [GRID], ["one"], ["red"]),
     bad("active a vector", plot.raster, ax(), np.ones(5, dtype=bool)),
     bad("values none", plot.histogram, ax(), [], 5, "red"),
-    bad("g NaN", plot.probe, GRID, NAN * GRID, "healthy", "probe.png"),
+    bad("g NaN", probe.picture, GRID, NAN * GRID, "healthy", "probe.png"),
 ]
 
 IMAGES = np.ones((7, 3, 5, 4))
@@ -653,23 +697,24 @@ def test_bad_input_is_refused_by_name(argument, function, args, kwargs, empty_fo
 def test_a_refused_claim_is_not_kept():
     log = report.Report("01_test")
     with pytest.raises(ValueError):
-        log.claim("s", "p", NAN, 1.0, (0.0, 2.0))
+        log.claim("s", "p", NAN, 1.0)
     assert log.claims == []
 
 
 # Nothing is forgotten.
 
 # They take no arguments, or any: a label is only printed.
-ANYTHING_GOES = {"layers.Layer", "layers.Identity", "layers.ReLU", "layers.CReLU",
-                 "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten", "schedules.Schedule",
+ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU", "layers.CReLU",
+                 "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten",
+                 "schedules.Schedule",
                  "report.quick", "report.folder", "report.progress"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, regions, theory, wide, sweep,
-                   files, report, plot, conv, filters, convnets, schedules, train, checkpoint, data,
-                   download):
+    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
+                   wide, sweep, files, report, plot, conv, filters, convnets, schedules, train, checkpoint, clusters,
+                   data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

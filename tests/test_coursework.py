@@ -183,9 +183,8 @@ SHARED = {
     'with np.errstate(over="ignore", invalid="ignore"):',        # wherever gradients may overflow
     "x, layers = _checked(net, x, statistics)",                  # input_gradient, the same by another way
     'if statistics == "through":',
-    "return _finite(_pull_back(layers, x))",
+    "return _pull_back(layers, x)",
     "for layer in layers:",
-    "layer = layer.freeze(value)",                               # _push_by_layer, its rule for any other layer
 }
 
 

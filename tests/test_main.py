@@ -20,7 +20,7 @@ def test_without_a_command_it_introduces_itself(capsys):
 
 def test_probe_prints_a_table_and_saves_a_picture(capsys, here):
     assert main(["probe", "--depth", "4", "--width", "9", "--norm", "center", "--points", "32"]) == 0
-    assert "verdict" in capsys.readouterr().out
+    assert "condition" in capsys.readouterr().out
     assert (here / "probe.png").stat().st_size > 5000
 
 
@@ -31,7 +31,7 @@ def test_probe_prints_a_table_and_saves_a_picture(capsys, here):
 def test_json_is_plain_json_for_every_kind_of_net(options, capsys, here):
     assert main(["probe", *options.split(), "--width", "9", "--points", "32", "--json", "--figure", "a/b.png"]) == 0
     diagnosis = json.loads(capsys.readouterr().out)
-    assert diagnosis["verdict"] in {"healthy", "shattered", "vanished", "exploded", "collapsed"}
+    assert diagnosis["condition"] in {"healthy", "shattered", "vanished", "exploded", "collapsed"}
     assert diagnosis["figure"] == "a/b.png" and (here / "a" / "b.png").exists()
 
 

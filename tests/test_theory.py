@@ -6,10 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from minishatter import nets, stats, theory
-from minishatter.compose import Chain, active_units
-from minishatter.gradients import ensemble, input_gradient, pair_moments
-from minishatter.layers import Dense, ReLU
+from minishatter import init, nets, theory
+from minishatter.compose import Chain, Sum, active_units
+from minishatter.gradients import batch_moments, input_gradient
+from minishatter.intervals import mean_interval, ratio_interval
+from minishatter.layers import Affine, Dense, Identity, ReLU
+from minishatter.wide import k0, k1
 
 SIGMAS = 4  # a true statement fails a test of 4 standard errors once in 16,000 draws, and the seeds are fixed
 DEPTHS = pytest.mark.parametrize("depth", [1, 2, 5, 24])
@@ -120,6 +122,44 @@ def test_the_asymptote_begins_at_one(n):
     assert theory.batchnorm_resnet_asymptote(n**2, 1 / n) == pytest.approx(1.0)
 
 
+# The law under centering.
+
+
+@DEPTHS
+@pytest.mark.parametrize("beta", [1.0, 0.1, 0.0])
+def test_the_law_under_centering_by_recursion(depth, beta):
+    """As Theorem 3, but each branch adds beta^2 (1 - 1/pi) to what is divided by."""
+    variances = itertools.accumulate([1.0] + [beta**2 * (1 - 1 / math.pi)] * (depth - 1))
+    layers = [(1.0, beta, math.sqrt(variance)) for variance in variances][:depth - 1]
+    assert theory.centred_resnet(depth, beta) == pytest.approx(second_moments(layers), rel=1e-12)
+
+
+def test_the_spread_of_a_rectified_normal():
+    """Var relu(z) / E[relu(z)^2], by the trapezoid rule."""
+    z, dz = np.linspace(0, 12, 100_001, retstep=True)
+    density = np.exp(-z**2 / 2) / math.sqrt(2 * math.pi) * dz
+    mean, square = np.sum(z * density), np.sum(z**2 * density)
+    assert theory.SPREAD == pytest.approx(1 - mean**2 / square, abs=1e-8)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.5, 0.2])
+def test_the_law_under_centering_in_gamma_functions(beta):
+    k = math.pi / (math.pi - 1)
+    n, a, log_gamma = 39, k / beta**2, math.lgamma
+    ratio = {shift: log_gamma(n + a + shift) - log_gamma(n + a) - log_gamma(a + shift) + log_gamma(a)
+             for shift in (k, k / 2)}
+    expected = math.exp(ratio[k]), math.exp(ratio[k / 2]), math.exp(ratio[k / 2] - ratio[k])
+    assert theory.centred_resnet(n + 1, beta) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("law, exponents", [(theory.centred_resnet, (1.467, -0.733)),
+                                            (theory.batchnorm_resnet, (1.0, -0.5))])
+def test_the_exponents_of_the_law_and_of_theorem_3(law, exponents):
+    """Slopes of log variance and log R against log L at great depth; corrections are of order 1 / L."""
+    (v, _, R), (v2, _, R2) = law(10_000), law(20_000)
+    assert (math.log2(v2 / v), math.log2(R2 / R)) == pytest.approx(exponents, abs=0.0006)
+
+
 @DEPTHS
 @pytest.mark.parametrize("gamma2", [0.0, 0.3, 1.0])
 def test_corollary_1_by_recursion(depth, gamma2):
@@ -139,8 +179,11 @@ GATED = {
     "Theorem 1": (theory.feedforward(3), {"depth": 3}),
     "Theorem 2": (theory.resnet(4), {"depth": 4, "skip": 1.0}),
     "Theorem 2, rescaled": (theory.resnet(4, 0.8, 0.5), {"depth": 4, "skip": 0.8, "branch": 0.4}),
-    "Theorem 3": (theory.batchnorm_resnet(5), {"depth": 4, "skip": 1.0, "normalise": True}),
-    "Theorem 3, beta": (theory.batchnorm_resnet(5, 0.5), {"depth": 4, "skip": 1.0, "branch": 0.5, "normalise": True}),
+    "Theorem 3": (theory.batchnorm_resnet(5), {"depth": 4, "skip": 1.0, "share": 1.0}),
+    "Theorem 3, beta": (theory.batchnorm_resnet(5, 0.5), {"depth": 4, "skip": 1.0, "branch": 0.5, "share": 1.0}),
+    "under centering": (theory.centred_resnet(7), {"depth": 6, "skip": 1.0, "share": theory.SPREAD}),
+    "under centering, beta": (theory.centred_resnet(7, 0.5), {"depth": 6, "skip": 1.0, "branch": 0.5,
+                                                              "share": theory.SPREAD}),
     "Corollary 1": (theory.highway(4, 0.5), {"depth": 4, "skip": math.sqrt(0.75), "branch": 0.5}),
 }
 
@@ -159,110 +202,91 @@ def test_gated_moments_do_not_need_width():
     assert abs(product.mean() - 1 / 4) < SIGMAS * product.std() / math.sqrt(product.size)
 
 
-# Without the assumption.
+# Real nets, at the inputs the theorems speak of: x ~ N(0, I_200), nearly orthogonal, in batches.
 
 
-def test_kernels_at_known_angles():
-    """c = 1, 0, -1, 1/2: angles 0, pi/2, pi, pi/3."""
-    c = np.array([1.0, 0.0, -1.0, 0.5])
-    np.testing.assert_allclose(theory.k0(c), [1, 1 / 2, 0, 2 / 3], rtol=0, atol=1e-15)
-    expected = [1, 1 / math.pi, 0, (math.sqrt(3) / 2 + math.pi / 3) / math.pi]
-    np.testing.assert_allclose(theory.k1(c), expected, rtol=0, atol=1e-15)
+def measured(build, runs, points=256):
+    """Variance and correlation of df/dn, each with a standard error."""
+    moments = batch_moments(build, points, 200, runs, seed=3)
+    both = [mean_interval(moments[:, 0], level=0.6827), ratio_interval(moments[:, 1], moments[:, 0], level=0.6827)]
+    return [(value, (high - low) / 2) for value, low, high in both]
 
 
-@pytest.mark.parametrize("c", [-0.7, 0.0, 0.2, 0.95])
-def test_kernels_are_gaussian_integrals(c):
-    """k0 = 2 P(u, v > 0) and k1 = 2 E[relu(u) relu(v)] for u, v ~ N(0, 1) of correlation c."""
-    u, w = rng().standard_normal((2, 200_000))
-    v = c * u + math.sqrt(1 - c**2) * w
-    for kernel, samples in ((theory.k0, 2.0 * (u > 0) * (v > 0)), (theory.k1, 2 * np.maximum(u, 0) * np.maximum(v, 0))):
-        assert abs(samples.mean() - kernel(c)) < SIGMAS * samples.std() / math.sqrt(samples.size)
+def close(interval, expected, more=0.0):
+    """Within four standard errors and `more`."""
+    return abs(interval[0] - expected) < SIGMAS * interval[1] + more
 
 
-def test_k0_is_the_slope_of_k1():
-    """The gradient's factor is the derivative of the signal's map: d k1 / dc = k0."""
-    c, h = np.linspace(-0.9, 0.9, 7), 1e-5
-    slope = (theory.k1(c + h) - theory.k1(c - h)) / (2 * h)
-    np.testing.assert_allclose(slope, theory.k0(c), rtol=0, atol=1e-9)  # h^2 times a third derivative, and 1e-16 / h
+@pytest.mark.parametrize("beta, depth", [(1.0, 11), (0.5, 11)])
+def test_a_batch_normalised_resnet_follows_the_law_and_not_theorem_3(beta, depth):
+    """1 / spread is 2 to 3 % more on average than 1 / v with 256 inputs and 200 units, and that in each branch."""
+    law, theorem = theory.centred_resnet(depth, beta), theory.batchnorm_resnet(depth, beta)
+    variance, R = measured(lambda rng: nets.resnet(depth - 1, inputs=200, beta=beta, rng=rng), 24)
+    excess = law.variance * 0.03 * math.log(law.variance)
+    assert close(variance, law.variance, more=excess) and not close(variance, theorem.variance)
+    assert close(R, law.correlation, more=0.01) and not close(R, theorem.correlation)
 
 
-@pytest.mark.parametrize("c", [1.1, np.nan, [0.0, -2.0]])
-def test_kernels_refuse_what_is_no_correlation(c):
-    with pytest.raises(ValueError, match="correlation"):
-        theory.k0(c)
+def test_the_spread_of_the_signal_in_a_batch_normalised_resnet():
+    """v_l itself: mean over the units of the variance over the batch, before each branch."""
+    spreads = []
+    for run in range(20):
+        x = rng(run).standard_normal((256, 200))
+        net = nets.resnet(10, inputs=200, bias_std=0.0, rng=rng(100 + run))
+        spreads.append([])
+        for layer in net.layers[:-1]:
+            x, _ = layer.forward(x)
+            spreads[-1].append(x.var(axis=0).mean())
+    _, low, high = mean_interval(np.array(spreads), level=0.9999)
+    l = np.arange(11)
+    assert (low < 1 + (1 - 1 / math.pi) * l).all() and (1 + (1 - 1 / math.pi) * l < high).all()
+    assert (high[1:] < 1 + l[1:]).all()  # Theorem 3's v_l
 
 
-FEEDFORWARD_KERNEL = {1: .5, 2: .302, 4: .142, 10: .0337, 24: .00546, 50: 9.1e-4}
-RESNET_KERNEL = {1: .75, 4: .375, 10: .140, 24: .0328, 50: .0068}
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_standardised_weights_satisfy_the_assumption_of_theorem_1(depth):
+    """R = 2^-L without normalisation of signals; the gain makes the variance (pi / (pi - 1))^L in a wide net.
 
-
-@pytest.mark.parametrize("kernel, numbers", [(theory.feedforward_kernel, FEEDFORWARD_KERNEL),
-                                             (theory.resnet_kernel, RESNET_KERNEL)])
-def test_kernel_recursions_in_numbers(kernel, numbers):
-    """From c = 0, to two or three digits."""
-    for depth, R in numbers.items():
-        assert kernel(depth) == pytest.approx(R, rel=0.007)  # half of the last digit of 9.1e-4, 6.8e-3
-
-
-def test_kernel_recursions_begin_with_the_theorems_at_orthogonal_inputs():
-    """k0(0) = 1/2 is the assumption; behind the first layer inputs are correlated, and R decays more slowly."""
-    assert theory.feedforward_kernel(1) == pytest.approx(theory.feedforward(1).correlation, rel=1e-15)
-    assert theory.resnet_kernel(1, 0.3) == pytest.approx(theory.resnet(1, 1.0, 0.3).correlation, rel=1e-15)
-    assert theory.feedforward_kernel(9) > 10 * theory.feedforward(9).correlation
-
-
-def test_equal_inputs_have_equal_gradients():
-    assert theory.feedforward_kernel(50, 1.0) == theory.resnet_kernel(50, 0.3, 1.0) == 1.0
-
-
-# At x = -1 and 1 the signals of the first layer, w x + b with w, b ~ N(0, 1), have correlation 1 - x^2 = 0.
-OPPOSITE = np.array([-1.0, 1.0])
-
-
-def wide_feedforward(depth, rng):
-    return nets.feedforward(depth, 200, rng=rng)
-
-
-def wide_resnet(depth, rng):
-    return nets.resnet(depth, 200, norm=None, rng=rng)
-
-
-@pytest.mark.parametrize("build, kernel", [(wide_feedforward, theory.feedforward_kernel),
-                                           (wide_resnet, theory.resnet_kernel)])
-@pytest.mark.parametrize("depth", [1, 2, 4])
-def test_real_wide_nets_follow_the_kernels(build, kernel, depth):
-    """The gradients df/dn of first-layer units n, over random nets: no assumption on who is active."""
-    moments = pair_moments(lambda rng: build(depth, rng), OPPOSITE, (0, 1), runs=200, seed=7)
-    interval = stats.bootstrap_interval(moments, stats.pair_correlation, rng(), level=0.6827)
-    error = (interval.high - interval.low) / 2  # one standard error
-    assert abs(interval.value - kernel(depth)) < SIGMAS * error
-
-
-@pytest.mark.parametrize("depth, R", [(1, 1 / 2 - 1 / math.pi), (4, -0.2834)])
-def test_the_gradient_by_a_scalar_input_is_another_matter(depth, R):
-    """df/dx = sum of w df/dn, and the same w made the signal: its R is the mixed derivative of Cov(f(x), f(x')).
-
-    At depth 1 that is 2 E[w^2 (b > |w|)] = 1/2 - 1/pi, not 1/2. The deep net tends to a multiple of
-    sqrt(1 + x^2), whose slopes at -1 and 1 are opposite: R tends to -1/2, not to 0.
+    Units whose weights add up to 0 depend on each other: at width n a layer takes about 1 / n away from the variance
+    (measured at 8 layers: 0.927, 0.966, 0.986 of it at n = 100, 200, 400).
     """
-    g = ensemble(lambda rng: wide_feedforward(depth, rng), OPPOSITE, runs=1000, seed=8)
-    product = g[:, 0] * g[:, 1]  # E g^2 = 1
-    assert abs(product.mean() - R) < SIGMAS * product.std() / math.sqrt(product.size)
-    assert abs(product.mean() - theory.feedforward_kernel(depth)) > SIGMAS * product.std() / math.sqrt(product.size)
+    wide = (math.pi / (math.pi - 1))**depth
+    variance, R = measured(lambda rng: nets.feedforward(depth, inputs=200, init="standardised", bias_std=0.0, rng=rng),
+                           100, points=32)
+    assert close(variance, wide, more=wide * depth / 200) and close(R, 2.0**-depth)
+    assert R[1] < 0.01
 
 
-def test_where_the_mixed_derivative_comes_from():
-    """Cov(f(x), f(x')) = sqrt(q q') k1(c) layer by layer, from x x' + 1; here at depth 4, by a second difference."""
+def skips(depth, skip, branch, share=None):
+    """Builds x <- skip x + branch W relu(x / sqrt(v_l)) of 200 units, W of He's variance and adding up to 0."""
+    def build(rng):
+        v = [1.0 if share is None else share * branch**2 * l + 1 for l in range(depth)]
+        branches = [Chain(Affine(np.full(200, v_l**-0.5), np.zeros(200)), ReLU(),
+                          Dense(init.standardised(200, 200, rng, gain=2.0))) for v_l in v]
+        return Chain(Dense(init.he(200, 200, rng, gain=1.0)),
+                     *(Sum(Identity(), layer, weights=(skip, branch)) for layer in branches),
+                     Dense(init.he(200, 1, rng, gain=1.0)))
+    return build
 
-    def covariance(x, y):
-        variances, C = (x**2 + 1) * (y**2 + 1), x * y + 1
-        for _ in range(4):
-            C = math.sqrt(variances) * float(theory.k1(C / math.sqrt(variances)))
-        return C
 
-    h = 1e-4  # errors: h^2, and 1e-16 / h^2 = 1e-8
-    corners = [(sx * sy, covariance(-1 + sx * h, 1 + sy * h)) for sx in (-1, 1) for sy in (-1, 1)]
-    assert sum(sign * value for sign, value in corners) / (4 * h**2) == pytest.approx(-0.2834, abs=0.0001)
+@pytest.mark.parametrize("name", [name for name in GATED if "centering" not in name])
+def test_with_weights_that_add_up_to_0_real_nets_obey_all_four_statements(name):
+    """The same skip, branch and v_l as the gated nets, but real rectifiers: no coin is flipped."""
+    moments, setting = GATED[name]
+    variance, R = measured(skips(**{"skip": 0.0, "branch": 1.0, **setting}), 100, points=32)
+    assert close(variance, moments.variance) and close(R, moments.correlation)
+    assert variance[1] < 0.1 * moments.variance and R[1] < 0.02
+
+
+def test_the_analytic_variance_gives_theorem_3_s_variance_and_more_than_its_correlation():
+    """Without centering signals share their means, so units are co-active more often than in a quarter of cases."""
+    theorem = theory.batchnorm_resnet(11)
+    variance, R = measured(lambda rng: nets.resnet(10, inputs=200, norm="analytic", bias_std=0.0, rng=rng), 100, 32)
+    assert close(variance, theorem.variance)
+    v, c, kernel = 1.0, 0.0, 1.0
+    for _ in range(10):
+        kernel, c, v = kernel * (v + float(k0(c))) / (v + 1), (v * c + float(k1(c))) / (v + 1), v + 1
+    assert close(R, kernel) and kernel > theorem.correlation + SIGMAS * R[1]
 
 
 # Paths.
@@ -308,80 +332,6 @@ def test_paths_refuse_what_does_not_chain():
         list(theory.active_paths([np.ones((1, 2)), np.ones((3, 1))], [[True, True]]))
 
 
-# Brownian motion.
-
-TIMES = np.cumsum([0.02, 0.01, 0.05, 0.1, 0.02, 0.2, 0.04, 0.3, 0.01])  # 8 steps of very different length
-DT = np.diff(TIMES)
-
-
-def walk(z):
-    """Paths (runs, 9) whose increments over DT are z sqrt(dt): Brownian if z (runs, 8) is white."""
-    return np.concatenate([np.zeros((len(z), 1)), np.cumsum(z * np.sqrt(DT), axis=1)], axis=1)
-
-
-def alternatives(runs, draws):
-    """Increments that are not Brownian: z, and the field of Donsker that must say so."""
-    z = draws.standard_normal((runs, DT.size))
-    correlated = 0.9 * z + math.sqrt(1 - 0.9**2) * np.roll(z, 1, axis=1)  # still N(0, 1) each
-    restless = z * np.sqrt(draws.exponential(size=(runs, 1)))             # one volatility for a whole path
-    uniform = draws.uniform(-math.sqrt(3), math.sqrt(3), z.shape)         # mean 0, variance 1, not normal
-    return {"correlated": (correlated, "p_independent"), "volatility": (restless, "p_independent"),
-            "uniform": (uniform, "p_normal"), "too large": (1.2 * z, "p_normal")}
-
-
-def test_brownian_motion_is_rejected_as_often_as_it_should_be():
-    draws, repeats = rng(), 1000
-    tests = [theory.donsker_test(walk(draws.standard_normal((60, DT.size))), TIMES) for _ in range(repeats)]
-    error = math.sqrt(0.05 * 0.95 / repeats)
-    for p in ([test.p_normal for test in tests], [test.p_independent for test in tests]):
-        assert abs(np.mean(np.less(p, 0.05)) - 0.05) < SIGMAS * error
-        assert abs(np.mean(p) - 0.5) < SIGMAS / math.sqrt(12 * repeats)  # uniform numbers have variance 1/12
-    deviation = np.array([(test.variance_slope - 1) / test.slope_error for test in tests])
-    assert abs(deviation.mean()) < SIGMAS / math.sqrt(repeats)
-    assert abs(deviation.var() - 1) < SIGMAS * math.sqrt(2 / repeats)  # the error is what it says
-
-
-@pytest.mark.parametrize("name", alternatives(50, rng()))
-def test_what_is_not_brownian_is_found(name):
-    z, field = alternatives(1000, rng(1))[name]
-    assert getattr(theory.donsker_test(walk(z), TIMES), field) < 1e-4
-
-
-def test_a_wrong_power_of_time_is_found():
-    z = rng().standard_normal((1000, DT.size)) * DT**0.15  # variance dt^1.3
-    test = theory.donsker_test(walk(z), TIMES)
-    assert abs(test.variance_slope - 1.3) < SIGMAS * test.slope_error
-    assert test.variance_slope - 1 > 3 * SIGMAS * test.slope_error
-
-
-def test_the_gradient_of_one_layer_is_brownian():
-    """f(x) = sum of w relu(x - b), in the time t = P(b < x)."""
-    width, draws, x = 2000, rng(), np.array([-1.8, -1.0, -0.8, -0.3, 0.4, 0.5, 1.3, 2.0])
-    paths = []
-    for _ in range(200):
-        w, b = draws.standard_normal((width, 1)) / math.sqrt(width), draws.standard_normal(width)
-        paths.append(input_gradient(Chain(Dense(np.ones((1, width)), -b), ReLU(), Dense(w)), x))
-    test = theory.donsker_test(paths, [0.5 * math.erfc(-value / math.sqrt(2)) for value in x])
-    assert min(test.p_normal, test.p_independent) > 0.001
-    assert abs(test.variance_slope - 1) < SIGMAS * test.slope_error
-
-
-@pytest.mark.parametrize("paths, times", [
-    (np.zeros((60, 5)), np.arange(4.0)),      # a column too many
-    (np.zeros((60, 4)), [0.0, 1.0, 1.0, 2.0]),  # time stands still
-    (np.zeros((49, 4)), np.arange(4.0)),      # too few runs
-    (np.zeros((60, 3)), np.arange(3.0)),      # too few steps
-])
-def test_donsker_refuses(paths, times):
-    with pytest.raises(ValueError, match="increasing times"):
-        theory.donsker_test(paths, times)
-
-
-def test_equal_steps_have_no_slope():
-    with pytest.raises(ValueError, match="steps of different lengths"):
-        theory.donsker_test(np.cumsum(rng().standard_normal((60, 5)), axis=1), np.arange(5.0))
-
-
 # What must be refused.
 
 
@@ -389,7 +339,7 @@ def test_equal_steps_have_no_slope():
     (theory.feedforward, (0,), ValueError), (theory.feedforward, (2.0,), TypeError),
     (theory.resnet, (5000,), ValueError),  # 2^5000 overflows
     (theory.resnet, (3, np.nan), ValueError), (theory.batchnorm_resnet, (0,), ValueError),
-    (theory.highway, (3, 1.5), ValueError), (theory.feedforward_kernel, (3, 1.5), ValueError),
+    (theory.highway, (3, 1.5), ValueError),
     (theory.gated_gradients, (3, 4, 5, 0), TypeError), (theory.gated_gradients, (3, 0, 5, rng()), ValueError),
 ])
 def test_refuses(statement, arguments, error):

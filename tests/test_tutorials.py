@@ -72,7 +72,7 @@ def test_the_committed_figure_and_section_exist(script):
 
 def test_one_that_fails_does_not_stop_the_others(tmp_path, figures, capfd):
     """It is reported with what it said, nothing of it is published, and the others are."""
-    good = "from minishatter.report import Report\nr = Report('{0}')\nr.claim('s', 'p', 1, 1, (1, 1))\nr.write()\n"
+    good = "from minishatter.report import Report\nr = Report('{0}')\nr.claim('s', 'p', 1, 1)\nr.write()\n"
     for number, end in (("97", ""), ("98", "raise RuntimeError('on purpose')"), ("99", "")):
         (tmp_path / f"{number}_x.py").write_text(good.format(f"{number}_x") + end)
     failed = runner.run_all(sorted(tmp_path.glob("9*.py")), quick=True, jobs=2)

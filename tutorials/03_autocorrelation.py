@@ -11,7 +11,7 @@ points that can be read off the paper's figure on top, and tune nothing.
 # %%
 import numpy as np
 
-from minishatter import gradients, nets, plot, stats
+from minishatter import gradients, intervals, nets, plot, stats
 from minishatter.report import Report, progress, quick
 
 RUNS = 5 if quick() else 20
@@ -68,7 +68,7 @@ noise = {"brown": stats.brown_noise((RUNS, x.size), rng), "white": stats.white_n
 
 def acf(ensemble, subtract_mean):
     """Mean over the nets with its 99 % interval: arrays over the lags 0..MAX_LAG."""
-    return stats.mean_interval(stats.autocorrelation(ensemble, MAX_LAG, subtract_mean))
+    return intervals.mean_interval(stats.autocorrelation(ensemble, MAX_LAG, subtract_mean))
 
 
 # %% [markdown]
@@ -113,8 +113,8 @@ plot.save(fig, report.figure)
 # %%
 def compare(statement, source, read, interval):
     at = list(read)
-    print(report.claim(f"{statement}, lags {', '.join(map(str, at))}", source, list(read.values()), interval.value[at],
-                       (interval.low[at], interval.high[at]), tolerance=READING, in_kind=0.2))
+    print(report.claim(f"{statement}, lags {', '.join(map(str, at))}", source, list(read.values()), interval.at(at),
+                       tolerance=READING, in_kind=0.2))
 
 
 for statistics in STATISTICS:

@@ -11,7 +11,7 @@ the paper.
 # %%
 import numpy as np
 
-from minishatter import active_units, gradients, nets, plot, stats
+from minishatter import active_units, gradients, intervals, nets, plot, stats
 from minishatter.report import Report, progress, quick
 
 RUNS = 6 if quick() else 100
@@ -46,7 +46,7 @@ for name in NETS:
         layer_patterns = patterns(name, DEPTH, run)
         rows.append([[stat(active).mean() for active in layer_patterns] for stat in (stats.activity, stats.coactivity)])
         last_patterns[name].append(layer_patterns[-1])
-    activity[name] = stats.mean_interval(np.array(rows))  # value, low, high, each (2, DEPTH)
+    activity[name] = intervals.mean_interval(np.array(rows))  # value, low, high, each (2, DEPTH)
 
 # %% [markdown]
 # **Figure 4.** One net of each kind at three depths. Raster: one row per unit of the last
@@ -92,8 +92,8 @@ plot.save(fig, report.figure)
 
 # %%
 def last_layer(statement, source, predicted, name, row, in_kind):
-    interval = [part[row, -1] for part in activity[name]]
-    print(report.claim(f"{statement}, layer {DEPTH}", source, predicted, interval[0], interval[1:], in_kind=in_kind))
+    print(report.claim(f"{statement}, layer {DEPTH}", source, predicted, activity[name].at((row, -1)),
+                       in_kind=in_kind))
 
 
 last_layer("with BN: active", "figure 3", 0.5, "feedforward with BN", 0, 0.05)
@@ -106,7 +106,7 @@ last_layer("resnet with BN: co-active", "assumption of Theorem 3", 0.25, "resnet
 
 def over_nets(name, statistic):
     """The interval of a statistic of the last layer's pattern over nets."""
-    return stats.mean_interval(np.array([statistic(active) for active in last_patterns[name]]))
+    return intervals.mean_interval(np.array([statistic(active) for active in last_patterns[name]]))
 
 
 def constant(active):
@@ -124,18 +124,18 @@ def single(active):
 
 
 frozen = over_nets("feedforward", constant)
-print(report.claim(f"without BN: fraction of constant units, depth {DEPTH}", "figure 4: all units", 1.0, frozen.value,
-                   frozen[1:], in_kind=0.1))
+print(report.claim(f"without BN: fraction of constant units, depth {DEPTH}", "figure 4: all units", 1.0, frozen,
+                   in_kind=0.1))
 salt = over_nets("feedforward with BN", single)
 print(report.claim(f"with BN: fraction of runs of length 1, depth {DEPTH}",
-                   "figure 4: salt and pepper; coin flips give 1/2", 0.5, salt.value, salt[1:], in_kind=0.1))
+                   "figure 4: salt and pepper; coin flips give 1/2", 0.5, salt, in_kind=0.1))
 lengths = {name: over_nets(name, typical_run) for name in NETS}
 for name, interval in lengths.items():
     print(f"  typical run {interval.value:7.2f} [{interval.low:.2f}, {interval.high:.2f}]  {name}")
 means = [lengths[name].value for name in ("feedforward with BN", "resnet with BN", "feedforward")]
 rank = float(np.argsort(np.argsort(means))[1] + 1)
 print(report.claim(f"resnet: rank of its typical run between feedforward with and without BN, depth {DEPTH}",
-                   "figure 4: in between", 2.0, rank, (rank, rank)))
+                   "figure 4: in between", 2.0, rank))
 report.write()
 
 # %% [markdown]

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from minishatter import Chain, Dense, ReLU, active_units, gradients, nets, plot, stats, theory
+from minishatter import Chain, Dense, ReLU, active_units, gradients, intervals, nets, plot, stats, theory, wide
 from minishatter.report import LEVEL, Report, progress, quick
 
 GATED_RUNS = 2_000 if quick() else 40_000
@@ -49,7 +49,7 @@ def gated(name, depth):
 
 
 def correlation(moments):
-    return stats.bootstrap_interval(moments, stats.pair_correlation, rng, LEVEL, resamples=400)
+    return intervals.bootstrap_interval(moments, stats.pair_correlation, rng, LEVEL, resamples=400)
 
 
 gated_moments = {(name, depth): gated(name, depth) for name in STATEMENTS for depth in GATED_DEPTHS}
@@ -57,18 +57,16 @@ gated_correlation = {key: correlation(moments) for key, moments in gated_moments
 
 
 # %%
-def claim_by_depth(statement, source, depths, predicted, intervals, in_kind=0.0):
-    """One row for several depths; `intervals` is a list of stats.Interval."""
-    value, low, high = np.transpose(intervals)
-    print(report.claim(f"{statement}, L = {', '.join(map(str, depths))}", source, predicted, value, (low, high),
-                       in_kind=in_kind))
+def claim_by_depth(statement, source, depths, predicted, measured, **options):
+    """One row for several depths, with an Interval for each."""
+    print(report.claim(f"{statement}, L = {', '.join(map(str, depths))}", source, predicted, measured, **options))
 
 
 for name, (_, moments) in STATEMENTS.items():
     claim_by_depth(f"{name}: correlation, gated nets", name.partition(",")[0], GATED_DEPTHS,
                    [moments(L).correlation for L in GATED_DEPTHS], [gated_correlation[name, L] for L in GATED_DEPTHS])
     # the ratio to the theorem's variance, since the variance itself grows as fast as 2^L
-    ratios = [stats.mean_interval(gated_moments[name, L][:, 0] / moments(L).variance) for L in GATED_DEPTHS]
+    ratios = [intervals.mean_interval(gated_moments[name, L][:, 0] / moments(L).variance) for L in GATED_DEPTHS]
     claim_by_depth(f"{name}: variance over the theorem's, gated nets", name.partition(",")[0], GATED_DEPTHS,
                    np.ones(len(GATED_DEPTHS)), ratios)
 
@@ -106,27 +104,31 @@ for L in DEPTHS:
         real_correlation[name, L] = correlation(moments)
     for name, build in NORMALISED.items():
         g = gradients.ensemble(build(L), batch, RUNS, [SEED, L, WIDTH], progress=progress(f"{name}, {L} layers"))
-        real_correlation[name, L] = stats.bootstrap_interval(g, mean_correlation, rng, LEVEL, resamples=400)
+        real_correlation[name, L] = intervals.bootstrap_interval(g, mean_correlation, rng, LEVEL, resamples=400)
 
 # %% [markdown]
-# "In kind": within 0.05 of the prediction. Besides the theorems, the kernels: what a wide net without
+# "In kind": within 0.05 of the prediction. Besides the theorems: what a net of infinite width without
 # normalisation does when its activity is its own.
 
 # %%
+def wide_resnet(L):
+    return wide.neuron_correlation(L, skip=1.0)
+
+
 PREDICTIONS = [
     ("plain", "Theorem 1", lambda L: theory.feedforward(L).correlation),
-    ("plain", "kernels k0, k1", theory.feedforward_kernel),
+    ("plain", "infinite width: k0, k1", wide.neuron_correlation),
     ("centred", "Theorem 1", lambda L: theory.feedforward(L).correlation),
     ("with BN", "Theorem 1", lambda L: theory.feedforward(L).correlation),
     ("resnet without BN", "Theorem 2", lambda L: theory.resnet(L).correlation),
-    ("resnet without BN", "kernels k0, k1", theory.resnet_kernel),
+    ("resnet without BN", "infinite width: k0, k1", wide_resnet),
     ("resnet, beta = 1", "Theorem 3", lambda L: theory.batchnorm_resnet(L).correlation),
     ("resnet, beta = 0.1", "Theorem 3", lambda L: theory.batchnorm_resnet(L, 0.1).correlation),
     ("highway", "Corollary 1", lambda L: theory.highway(L, L**-0.5).correlation),
 ]
 for name, source, predict in PREDICTIONS:
     claim_by_depth(f"correlation, real nets, {name}", source, DEPTHS, [predict(L) for L in DEPTHS],
-                   [real_correlation[name, L] for L in DEPTHS], in_kind=0.05)
+                   [real_correlation[name, L] for L in DEPTHS], in_kind=0.05, beyond=source.startswith("infinite"))
 
 # %% [markdown]
 # A warning. For a plain net df/dx itself is another story: the first-layer weights make both the
@@ -135,10 +137,9 @@ for name, source, predict in PREDICTIONS:
 
 # %%
 arms = gradients.ensemble(PLAIN["plain"](DEPTHS[-1]), pair, RUNS, [SEED, DEPTHS[-1], WIDTH])
-arm_correlation = stats.bootstrap_interval(arms, mean_correlation, rng, LEVEL)
+arm_correlation = intervals.bootstrap_interval(arms, mean_correlation, rng, LEVEL)
 print(report.claim(f"correlation of df/dx at -1 and 1, real plain nets, L = {DEPTHS[-1]}", "Theorem 1",
-                   theory.feedforward(DEPTHS[-1]).correlation, arm_correlation.value, arm_correlation[1:],
-                   in_kind=0.05))
+                   theory.feedforward(DEPTHS[-1]).correlation, arm_correlation, in_kind=0.05, beyond=True))
 
 # %% [markdown]
 # **Paths.** The gradient of a rectifier net is the sum, over all paths whose units are all active, of
@@ -155,7 +156,7 @@ _, cache = net.forward(x[:, None])
 by_backward = net.backward(np.ones((x.size, 1)), cache)[0][:, 0]
 error = np.max(np.abs(by_paths - by_backward)) / np.max(np.abs(by_backward))
 print(report.claim("sum over active paths minus backward, largest relative error, 4 layers of 6",
-                   "path view of the paper", 0.0, error, (error, error), tolerance=1e-12))
+                   "path view of the paper", 0.0, error, tolerance=1e-12))
 
 # %% [markdown]
 # **Donsker.** With v = (1, ..., 1) the 1-layer gradient, run in the time t = P(b < x), is a random walk:
@@ -175,18 +176,18 @@ def one_layer(rng):
 
 
 walks = gradients.ensemble(one_layer, kink_free_inputs, WALKS, [SEED, UNITS], progress=progress("walks"))
-donsker = theory.donsker_test(walks, times)
+donsker = intervals.brownian_test(walks, times)
 z99 = normal.inv_cdf(0.5 + LEVEL / 2)
 for statement, p in (("Gaussian (Kolmogorov)", donsker.p_normal), ("independent (chi-square)", donsker.p_independent)):
     z = normal.inv_cdf(1 - min(max(p, 1e-12), 1 - 1e-12))  # the test statistic on the scale of a standard normal
-    print(report.claim(f"1-layer increments are {statement}: standardised statistic", "Donsker", 0.0, z,
-                       (z - z99, z + z99)))
+    print(report.claim(f"1-layer increments are {statement}: standardised statistic", "Donsker", 0.0,
+                       intervals.Interval(z, z - z99, z + z99)))
 slope, half = donsker.variance_slope, z99 * donsker.slope_error
-print(report.claim("1-layer increments: slope of log variance against log dt", "Donsker", 1.0, slope,
-                   (slope - half, slope + half)))
+print(report.claim("1-layer increments: slope of log variance against log dt", "Donsker", 1.0,
+                   intervals.Interval(slope, slope - half, slope + half)))
 
 # %% [markdown]
-# Points: gated nets. Rings: real nets. Lines: the theorem (full), the kernel (dashed) and
+# Points: gated nets. Rings: real nets. Lines: the theorem (full), infinite width (dashed) and
 # the asymptote of Theorem 3 (dotted, only where it is below 1).
 
 
@@ -212,12 +213,12 @@ fig, axes = plot.panels(2, 3, (11, 6.6))
 orange, blue, green, pink = (plot.COLOUR[name] for name in ("feedforward", "resnet", "resnet 0.1", "highway"))
 ax = axes[0, 0]
 panel(ax, "Theorem 1: feedforward", "Theorem 1", r"$2^{-L}$", orange)
-lines(ax, theory.feedforward_kernel, "--", "kernel, no BN")
+lines(ax, wide.neuron_correlation, "--", "infinite width, no BN")
 points(ax, DEPTHS, [real_correlation["plain", L] for L in DEPTHS], "black", "real, no BN", "o")
 points(ax, DEPTHS, [real_correlation["with BN", L] for L in DEPTHS], orange, "real, BN", "o")
 ax = axes[0, 1]
 panel(ax, "Theorem 2: resnet without BN", "Theorem 2", r"$(3/4)^L$", blue)
-lines(ax, theory.resnet_kernel, "--", "kernel")
+lines(ax, wide_resnet, "--", "infinite width")
 points(ax, DEPTHS, [real_correlation["resnet without BN", L] for L in DEPTHS], blue, "real", "o")
 ax = axes[0, 2]
 for beta, colour in ((1.0, blue), (0.1, green)):
@@ -252,5 +253,5 @@ plot.save(fig, report.figure)
 report.write()
 
 # %% [markdown]
-# **Try.** Which pair of inputs makes a plain net follow its kernel from c = 1/2? At which width does
-# the measured correlation leave the kernel's? Give the gated net a gate with p = 1/3.
+# **Try.** Which pair of inputs makes a plain net start from c = 1/2? At which width does
+# the measured correlation leave that of infinite width? Give the gated net a gate with p = 1/3.

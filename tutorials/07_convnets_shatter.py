@@ -11,10 +11,10 @@ of the paper; its curves could not be read, so its words are checked.
 # %%
 import numpy as np
 
-from minishatter import freeze, plot, stats
-from minishatter.images import convnets, data
-from minishatter.report import LEVEL, Report, progress, quick
+from minishatter import freeze, intervals, plot, stats
+from minishatter.images import clusters, convnets, data
 from minishatter.images.train import batch_last
+from minishatter.report import LEVEL, Report, progress, quick
 
 DEPTHS = (2, 4) if quick() else (2, 4, 10, 24, 50)
 MINIBATCHES, N = (5, 16) if quick() else (5, 256)
@@ -82,8 +82,8 @@ for kind in BETAS:
             D = image_gradients(kind, depth, minibatch)
             ranks.append([stats.effective_rank(part) / noise_rank for part in (D, centred(D))])
             first.setdefault((kind, depth), D)
-        whole, rest = zip(*stats.mean_interval(np.array(ranks), LEVEL))
-        rank[kind, depth], centred_rank[kind, depth] = stats.Interval(*whole), stats.Interval(*rest)
+        whole, rest = zip(*intervals.mean_interval(np.array(ranks), LEVEL))
+        rank[kind, depth], centred_rank[kind, depth] = intervals.Interval(*whole), intervals.Interval(*rest)
 
 # %% [markdown]
 # The figure: similarities of the first minibatch's gradients, images re-ordered by k-means (k = 10) on the gradients of
@@ -95,7 +95,7 @@ left, right = fig.subfigures(1, 2, width_ratios=[2.6, 1])
 axes = left.subplots(2, len(DEPTHS), squeeze=False)
 for row, kind in zip(axes, BETAS):
     two_layers = centred(first[kind, DEPTHS[0]])
-    cluster = stats.kmeans((two_layers / np.linalg.norm(two_layers, axis=0)).T, min(CLUSTERS, N),
+    cluster = clusters.kmeans((two_layers / np.linalg.norm(two_layers, axis=0)).T, min(CLUSTERS, N),
                            np.random.default_rng(SEED))
     order = np.argsort(cluster, kind="stable")
     for ax, depth in zip(row, DEPTHS):
@@ -126,16 +126,15 @@ for (kind, depth), interval in rank.items():
           f"centred {centred_rank[kind, depth].value:.3f}")
 rises = float(rank["feedforward", deepest].low > rank["feedforward", shallowest].high)
 print(report.claim(f"feedforward: effective rank at {deepest} layers above that at {shallowest}, intervals apart "
-                   f"(1 = yes); {what}", "convnet figure in words: whitens with depth", 1.0, rises, (rises, rises)))
+                   f"(1 = yes); {what}", "convnet figure in words: whitens with depth", 1.0, rises))
 below = float(rank["resnet", deepest].high < rank["feedforward", deepest].low)
 print(report.claim(f"at {deepest} layers: the resnet's effective rank below the feedforward net's, intervals apart "
-                   f"(1 = yes); {what}", "convnet figure in words: keeps structure", 1.0, below, (below, below)))
-value, low, high = rank["feedforward", deepest]
+                   f"(1 = yes); {what}", "convnet figure in words: keeps structure", 1.0, below))
 print(report.claim(f"feedforward, {deepest} layers: effective rank over white noise's; {what}",
-                   "convnet figure in words: white noise is 1", 1.0, value, (low, high), in_kind=0.5))
+                   "convnet figure in words: white noise is 1", 1.0, rank["feedforward", deepest], in_kind=0.5))
 apart = float(centred_rank["resnet", deepest].high < centred_rank["feedforward", deepest].low)
 print(report.claim(f"the same for centred gradients (1 = yes); {what}", "convnet figure in words: keeps structure", 1.0,
-                   apart, (apart, apart)))
+                   apart, beyond=True))
 report.write(f"Images: {what}; {MINIBATCHES} minibatches, {FILTERS} filters, batch normalisation with statistics held.")
 
 # %% [markdown]

@@ -104,7 +104,7 @@ def _correlate(x, W, b, row_of, col_of):
 
 
 def _empty(shape, dtype):
-    """A new array that starts on a cache line, 64 bytes: vectors that straddle two lines are loaded at half the speed."""
+    """A new array that starts on a cache line, 64 bytes: vectors across two lines are loaded at half the speed."""
     size = int(np.prod(shape)) * dtype.itemsize
     room = np.empty(size + 63, np.uint8)
     start = -room.ctypes.data % 64

@@ -5,6 +5,7 @@
     flat_convnet    nets of one width without reductions, of the convnet figure
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from .conv import BatchNorm2d, Conv2d, CReLU2d, Flatten, ReLU2d
 from .filters import as_filters, delta_orthogonal
 
 IMAGE = (3, 32, 32)
-ACTIVATIONS = {"relu": ReLU2d, "crelu": CReLU2d, "linear": Identity}
+ACTIVATIONS: dict[str, Callable[[], Layer]] = {"relu": ReLU2d, "crelu": CReLU2d, "linear": Identity}
 
 
 def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str | None = None, init: str = "he",
@@ -49,8 +50,11 @@ def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str
         if activation != "linear":
             layers.append(ACTIVATIONS[activation]())
     features = halves * conv.outs * 4  # 2 x 2 pixels are left
-    read_out = {"he": lambda *sizes: he(*sizes, gain), "looks_linear": looks_linear, "delta_orthogonal": orthogonal}
-    return Chain(*layers, Flatten(), Dense(read_out[init](features, classes, rng)))
+    if init == "he":
+        W = he(features, classes, rng, gain)
+    else:
+        W = looks_linear(features, classes, rng) if halves == 2 else orthogonal(features, classes, rng)
+    return Chain(*layers, Flatten(), Dense(W))
 
 
 def convresnet(depth: int, filters: int = 8, *, beta: float = 1.0, classes: int = 10,

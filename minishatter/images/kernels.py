@@ -9,15 +9,35 @@ summed by one thread in a fixed order: results do not depend on the number of th
 The six loops that define a convolution are their twin, in tests/test_conv.py.
 """
 
+import functools
+import threading
+
 import numpy as np
 from numba import njit, prange
 
+from ..kernels import threading_layer
 from .vectors import add_product, add_up, fill, lanes, load, store
 
-# Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
-KERNEL = {"cache": True, "nogil": True, "parallel": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+TURN = threading.Lock()
 
-# Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, made by `reads`.
+
+def kernel(function):
+    """Compile a kernel for numba's threads. Where those are the workqueue, which would abort, calls take turns."""
+    # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
+    fastmath = {"reassoc", "contract", "nsz", "arcp"}
+    compiled = njit(cache=True, nogil=True, parallel=True, fastmath=fastmath)(function)
+
+    @functools.wraps(function)
+    def call(*arrays):
+        if threading_layer() in ("omp", "tbb"):
+            return compiled(*arrays)
+        with TURN:
+            return compiled(*arrays)
+
+    return call
+
+
+# Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, of `reads`.
 
 
 @njit(cache=True)
@@ -36,7 +56,7 @@ def reads(outputs, inputs, taps, stride, padding, spacing):
     return table
 
 
-@njit(**KERNEL)
+@kernel
 def correlate(x, W, b, y, row_of, col_of):
     """y[o, i, j, n] <- b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n].
 
@@ -92,7 +112,7 @@ def gather(x, rows, n, n1, seen):
                     store(seen, to + lanes(x), load(flat_x, at + n1))
 
 
-@njit(**KERNEL)
+@kernel
 def correlate_weights(x, dy, dW, row_of, col_of):
     """dW[o, c, p, q] <- sum over i, j, n of dy[o, i, j, n] x[c, row_of[i, p], col_of[j, q], n].
 
@@ -136,7 +156,7 @@ def correlate_weights(x, dy, dW, row_of, col_of):
                                     dW[o + k, c + h, p, q] += add_up(total)
 
 
-@njit(**KERNEL)
+@kernel
 def add_images(dy, db):
     """db[o] <- sum over i, j, n of dy[o, i, j, n]."""
     for o in prange(len(dy)):
@@ -149,7 +169,7 @@ def add_images(dy, db):
 # Rectifiers. One channel is one contiguous run over pixels and batch, here and below.
 
 
-@njit(**KERNEL)
+@kernel
 def rectify_back(dy, y, dx):
     """ReLU's backward rule for runs (channels, M): dx <- dy where y > 0, else 0."""
     for c in prange(len(dy)):
@@ -157,7 +177,7 @@ def rectify_back(dy, y, dx):
             dx[c, m] = dy[c, m] if y[c, m] > 0 else dy.dtype.type(0)
 
 
-@njit(**KERNEL)
+@kernel
 def rectify_halves(x, y):
     """CReLU for runs x (channels, M): y[c] <- max(x[c], 0), y[channels + c] <- max(-x[c], 0); NaN stays NaN."""
     channels, M = x.shape
@@ -167,7 +187,7 @@ def rectify_halves(x, y):
             y[channels + c, m] = x.dtype.type(0) if x[c, m] >= 0 else -x[c, m]
 
 
-@njit(**KERNEL)
+@kernel
 def rectify_halves_back(dy, y, dx):
     """CReLU's backward rule: dx[c] <- dy[c] where y[c] > 0, else -dy[channels + c]."""
     channels, M = dx.shape
@@ -179,7 +199,7 @@ def rectify_halves_back(dy, y, dx):
 # Batch normalisation.
 
 
-@njit(**KERNEL)
+@kernel
 def normalise_images(x, y, xhat, std, scale, shift, eps):
     """BatchNorm for runs x (channels, M): xhat <- (x - mean) / std, y <- scale xhat + shift, std (channels,)."""
     channels, M = x.shape
@@ -198,7 +218,7 @@ def normalise_images(x, y, xhat, std, scale, shift, eps):
             y[c, m] = scale[c] * xhat[c, m] + shift[c]
 
 
-@njit(**KERNEL)
+@kernel
 def normalise_images_back(dy, xhat, std, scale, dx, d_scale, d_shift):
     """BatchNorm's backward rule: dx = scale / std (dy - mean dy - xhat mean(xhat dy)), d_scale, d_shift the sums."""
     channels, M = dy.shape

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import arguments
-from ..compose import Chain, Sum, freeze
+from ..compose import Chain, freeze, leaves
 from . import checkpoint as checkpoints
 from .schedules import Schedule
 
@@ -199,7 +199,7 @@ def _digest(images, labels):
 def _culprit(net, images):
     """Where a pass over the images first meets something that is not finite; None if nowhere."""
     x = batch_last(images)
-    for name, layer in _leaves(net):
+    for name, layer in leaves(net):
         for key, array in layer.params.items():
             if not np.isfinite(array).all():
                 return f"parameter {key} of layer {name} {layer!r} is not finite"
@@ -213,15 +213,6 @@ def _culprit(net, images):
         if not np.isfinite(x).all():
             return f"first not finite behind layer {place} {shown}"
     return None
-
-
-def _leaves(net, name=""):
-    """(name, layer) for every layer of a net that is not a container, named by places as in `params`."""
-    children = net.layers if isinstance(net, Chain) else net.branches if isinstance(net, Sum) else ()
-    if not children:
-        yield name, net
-    for place, child in enumerate(children):
-        yield from _leaves(child, f"{name}.{place}" if name else str(place))
 
 
 def loss_gradient(net, images, labels):
@@ -256,6 +247,6 @@ def cast(net, dtype):
     if not np.issubdtype(dtype, np.floating):
         raise ValueError(f"dtype must be a floating type, got {dtype}")
     net = copy.deepcopy(arguments.layer("net", net))
-    for _, layer in _leaves(net):
+    for _, layer in leaves(net):
         layer.params = {name: array.astype(dtype) for name, array in layer.params.items()}
     return net

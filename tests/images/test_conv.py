@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from numba import config
 
-from minishatter import init
 from minishatter.check import check_layer
 from minishatter.compose import Chain, Sum, freeze
 from minishatter.images import convnets, filters
@@ -131,7 +130,8 @@ def test_a_layer_per_pixel_sees_each_pixel_as_a_row(layer):
     for over_images, over_units in ((layer, layer.layer), (layer.freeze(x), layer.layer.freeze(pixels.reshape(-1, 3)))):
         y, _ = over_images.forward(x)
         expected, _ = over_units.forward(pixels.reshape(-1, 3))
-        np.testing.assert_allclose(np.moveaxis(y, 0, -1), expected.reshape(*pixels.shape[:3], -1), rtol=1e-13, atol=1e-14)
+        expected = expected.reshape(*pixels.shape[:3], -1)
+        np.testing.assert_allclose(np.moveaxis(y, 0, -1), expected, rtol=1e-13, atol=1e-14)
 
 
 def test_a_layer_per_pixel_copies_nothing():

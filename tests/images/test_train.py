@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minishatter.compose import Chain
 from minishatter.images import checkpoint, convnets, schedules, train
 from minishatter.images.checkpoint import CheckpointError
-from minishatter.compose import Chain
 from minishatter.images.conv import BatchNorm2d, Conv2d, Flatten
 from minishatter.init import mirrored_parts
 from minishatter.layers import Dense, ReLU
@@ -201,7 +201,8 @@ def test_divergence_names_the_layer():
     net = small_net()
     net.layers[0].params["W"][:] *= 1e200
     net = Chain(net.layers[0], ReLU(), Conv2d(1e200 * np.ones((4, 4, 3, 3))), *net.layers[3:])
-    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match=r"epoch 0, step 0.*layer 2 Conv2d\(4, 4"):
+    where = r"epoch 0, step 0.*layer 2 Conv2d\(4, 4"
+    with np.errstate(all="ignore"), pytest.raises(train.DivergenceError, match=where):
         train.fit(net, *data(), epochs=1)
 
 
@@ -336,7 +337,7 @@ print("done", flush=True)
 
 @SCHEDULES
 def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(schedule, tmp_path):
-    """SIGKILL 20 times: never a half-written checkpoint, never more than one epoch lost, the same weights in the end."""
+    """SIGKILL 20 times: never a half-written checkpoint, never more than an epoch lost, the same weights in the end."""
     path, epochs, kills, draws = tmp_path / "run.npz", 150, 0, rng(9)
     command = [sys.executable, "-c", CHILD.format(epochs=epochs, schedule=schedule), str(path)]
     finished = 0

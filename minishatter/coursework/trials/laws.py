@@ -103,8 +103,9 @@ def _draw_gated(rng, kind):
 
 
 def _gated_gradients(depth, skip, branch, normalise, seed):
+    share = 1.0 if normalise else None
     return _three_draws(lambda rng: theory.gated_gradients(int(depth), 7, 50_000, rng, skip=float(skip),
-                                                           branch=float(branch), normalise=bool(normalise)), seed)
+                                                           branch=float(branch), share=share), seed)
 
 
 PAIR_MOMENTS = "C(1,1), C(2,2), C(1,2), C(1,1) between two draws"
