@@ -65,7 +65,7 @@ def autocorrelation(g: np.ndarray, max_lag: int, subtract_mean: bool = True) -> 
     g: (n,) or a stack (runs, n); returns (max_lag + 1,) or (runs, max_lag + 1). The sum
     over i has n - k terms and is not rescaled (the "biased" estimator). Subtracting the
     mean of a short series pulls a_k down: 256 steps of a random walk give about 0.65
-    at lag 14, and 0.81 without. Raises ValueError if a series does not vary.
+    at lag 14, and 0.81 without. Raises ValueError if a series does not vary, or if max_lag >= n.
 
     >>> autocorrelation(np.array([1.0, 1.0, -1.0, -1.0]), max_lag=2)  # (1 - 1 + 1) / 4, (-1 - 1) / 4
     array([ 1.  ,  0.25, -0.5 ])
@@ -215,6 +215,8 @@ def _pattern(active):
 
 def effective_rank(D: np.ndarray) -> float:
     """r(D) = trace(D^T D) / ||D||_2^2 = sum of s_i^2 / max s_i^2, for the singular values s of D. 1 <= r <= rank.
+
+    Raises ValueError if D is zero.
 
     >>> print(effective_rank(np.diag([2.0, 1.0, 1.0])))
     1.5

@@ -109,7 +109,7 @@ SMALL = """
 from minishatter import plot
 from minishatter.report import Report
 r = Report('{0}')
-print(r.claim('s', 'p', 1, 1, (1, 1)))
+print(r.claim('s', 'p', 1, 1))
 plot.save(plot.page((1, 1)), r.figure)
 r.write()
 """

@@ -176,13 +176,13 @@ def command_line():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="how many at a time (default: one per core)")
     parser.add_argument("--train", action="store_true",
-                        help="tutorial 09: train the nets that its table lacks (an hour for all)")
+                        help="tutorials 03, 09: compute what their tables lack (ten minutes, an hour for all)")
     parser.add_argument("--list", action="store_true", help="list the tutorials and stop")
     parser.add_argument("--notebooks", type=Path, metavar="OUT",
                         help="write notebooks with outputs into the folder OUT")
     parser.add_argument("--html", type=Path, metavar="OUT",
                         help="write a gallery into the folder OUT: index.html, and a page for each; both need the "
-                             'extra of pip install -e ".[notebooks]", and leave figures/ as it is')
+                             'extra of: pip install -e ".[notebooks]", and leave figures/ as it is')
     return parser
 
 

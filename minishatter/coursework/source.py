@@ -1,4 +1,4 @@
-"""Sources with holes: find a function by name, blank its body, graft another's function in its place.
+"""Sources with holes: find a function by name, blank its body.
 
 Everything is done on the syntax tree, and nothing is run. A file that does not
 parse is read block by block, so that a slip in one function is not held against
@@ -7,7 +7,9 @@ the others in the file.
 
 import ast
 import json
+import platform
 import re
+import textwrap
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BLOCK = re.compile(r"^(?=[^\s#)\]}])", re.MULTILINE)            # a line that is not indented starts one
@@ -42,18 +44,19 @@ def body_lines(text, name):
     return first, node.end_lineno
 
 
-def blank(text, messages):
+def blank(text, messages, docstrings={}):
     """The text with the body of each function replaced by `raise NotImplementedError(message)`.
 
-    messages: {name of the function: message}. Signatures and docstrings stay. Raises
-    ValueError if there is no such function.
+    messages: {name of the function: message}. Signatures and docstrings stay; a function without one
+    gets the one in `docstrings`. Raises ValueError if there is no such function.
     """
     for name, message in messages.items():
         first, last = body_lines(text, name)
         lines = text.splitlines(keepends=True)
         indent = next(re.match(r"\s*", line)[0] for line in lines[first - 1:last] if line.strip())
-        hole = f"{indent}raise NotImplementedError({json.dumps(message)})\n"
-        text = "".join([*lines[:first - 1], hole, *lines[last:]])
+        docstring = ["\"\"\"" + docstrings[name] + "\"\"\""] if docstrings.get(name) else []
+        hole = "\n".join([*docstring, f"raise NotImplementedError({json.dumps(message)})"])
+        text = "".join([*lines[:first - 1], textwrap.indent(hole, indent), "\n", *lines[last:]])
     return text
 
 
@@ -67,7 +70,9 @@ def read(text):
 
 def _reason(error):
     where = f", line {error.lineno}" if getattr(error, "lineno", None) else ""
-    return f"{type(error).__name__}: {getattr(error, 'msg', None) or str(error) or 'nested too deeply'}{where}"
+    python = ".".join(platform.python_version_tuple()[:2])
+    return (f"{type(error).__name__}: {getattr(error, 'msg', None) or str(error) or 'nested too deeply'}{where}; "
+            f"by the grader's Python {python}")
 
 
 def _readable(text):
@@ -87,56 +92,3 @@ def _methods(block):
             yield from ast.parse("class _:\n" + member).body[0].body
         except READING_ERRORS:
             continue
-
-
-def graft(given, submitted, name):
-    """The source of the given file with the function `name`, and the helpers it needs, taken from a student's tree.
-
-    given: text; submitted: tree. A helper is a definition whose name the given file does not
-    have: a function, a class, a constant or an import of the module, a member of the class.
-    All else that a student changed is left behind. Raises LookupError if there is no such function.
-    """
-    tree, function = ast.parse(given), find(submitted, name)
-    if function is None:
-        raise LookupError(name)
-    scope, _, own_name = name.rpartition(".")
-    place = next(i for i, node in enumerate(tree.body) if own_name in _names(node) or scope and scope in _names(node))
-    wanted, members = _used(function), []
-    if scope:
-        home = tree.body[place]
-        theirs = [node for node in submitted.body if isinstance(node, ast.ClassDef) and node.name == scope]
-        members = _helpers([node for cls in theirs for node in cls.body], home.body, wanted)
-        home.body = [node for node in home.body if own_name not in _names(node)] + members + [function]
-    else:
-        tree.body[place] = function
-    tree.body[place:place] = _helpers(submitted.body, ast.parse(given).body, wanted)
-    return ast.unparse(ast.fix_missing_locations(tree))
-
-
-def _names(node):
-    """The names that a statement gives a meaning to."""
-    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-        return {node.name}
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    return {name.id for target in targets if target for name in ast.walk(target) if isinstance(name, ast.Name)}
-
-
-def _used(node):
-    """The names and attributes that occur in a statement."""
-    return {getattr(part, "id", None) or getattr(part, "attr", None) for part in ast.walk(node)} - {None}
-
-
-def _helpers(submitted, given, wanted):
-    """The statements that define wanted names, and what they want in turn; `wanted` grows."""
-    known = set().union(*map(_names, given))
-    candidates = [node for node in submitted if _names(node) and not _names(node) & known
-                  and getattr(node, "module", "") != "__future__"]
-    found, grown = set(), True
-    while grown:
-        grown = [i for i, node in enumerate(candidates) if i not in found and _names(node) & wanted]
-        for i in grown:
-            wanted |= _used(candidates[i])
-        found.update(grown)
-    return [node for i, node in enumerate(candidates) if i in found]

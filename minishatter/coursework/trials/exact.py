@@ -6,7 +6,7 @@ from minishatter import gradients, stats
 from minishatter.compose import Chain, Sum
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 
-from .trial import Trial, refuses
+from .trial import Trial, pulled_back, refuses
 
 # Layers. Prime shapes, so that a forgotten transpose cannot hide; dy is random, so that no term drops out.
 
@@ -21,9 +21,7 @@ def _draw_dense(rng, kind):
 
 
 def _dense_backward(x, W, b, dy):
-    layer = Dense(W, b)
-    dx, grads = layer.backward(dy, layer.forward(x)[1])
-    return {"dx": dx} | {f"d{name}": grad for name, grad in grads.items()}
+    return _backward(Dense(W, b), x, dy)
 
 
 def _draw_rectifier(rng, kind):
@@ -52,8 +50,7 @@ def _crelu_backward(x, dy):
 
 
 def _backward(layer, x, dy):
-    dx, grads = layer.backward(dy, layer.forward(x)[1])
-    return {"dx": dx} | grads
+    return pulled_back(layer.backward(dy, layer.forward(x)[1]))
 
 
 def _draw_batch_norm(rng, kind):
@@ -68,8 +65,7 @@ def _draw_batch_norm(rng, kind):
 def _batch_norm_backward(x, scale, shift, dy):
     layer = BatchNorm(scale.size)
     layer.params.update(scale=scale, shift=shift)
-    dx, grads = layer.backward(dy, layer.forward(x)[1])
-    return {"dx": dx} | {f"d {name}": grad for name, grad in grads.items()}
+    return _backward(layer, x, dy)
 
 
 def _draw_sum(rng, kind):
@@ -94,14 +90,20 @@ def _sum_backward(x, dy, weights, scale, slope, nested):
 
 def _draw_series(rng, kind):
     g = rng.normal(size=101 if kind == "one series" else (5, 67)).cumsum(axis=-1) + 3.0
-    return {"g": g * (1e200 if kind == "an exploded gradient" else 1), "max_lag": np.array(int(rng.integers(5, 30))),
+    sizes = np.array([[1.0], [1e200], [1e-200], [1e3], [1e200]]) if kind == "exploded and vanished gradients" else 1.0
+    return {"g": g * sizes, "max_lag": np.array(int(rng.integers(5, 30))),
             "subtract_mean": np.array(kind != "mean kept"), "constant": np.array(kind == "refuses a constant series")}
 
 
 def _autocorrelation(g, max_lag, subtract_mean, constant):
     more = {} if subtract_mean else {"subtract_mean": False}  # True is the default
-    given = {"acf": stats.autocorrelation(g, int(max_lag), **more)}
-    return given | {"refused": refuses(lambda: stats.autocorrelation(np.ones(9), 3))} if constant else given
+    given = {"acf": stats.autocorrelation(g, int(max_lag), **more), "acf at lag 0": stats.autocorrelation(g, 0)}
+    if constant:
+        flat = np.concatenate([g[:2], np.full((1, g.shape[1]), 0.1)])
+        given |= {"refuses a constant series": refuses(lambda: stats.autocorrelation(flat[-1], 3)),
+                  "refuses a stack with a constant series": refuses(lambda: stats.autocorrelation(flat, 3)),
+                  "refuses as many lags as points": refuses(lambda: stats.autocorrelation(g, g.shape[-1]))}
+    return given
 
 
 def _draw_active(rng, kind):
@@ -120,12 +122,15 @@ def _draw_matrix(rng, kind):
     D = rng.normal(size={"wide": (11, 37), "tall": (37, 11)}.get(kind, (23, 19))) * rng.uniform(0.1, 2, size=(1, 1))
     if kind == "nearly one direction":
         D = D * 1e-3 + np.outer(rng.normal(size=23), rng.normal(size=19))
-    return {"D": D * (1e200 if kind == "an exploded gradient" else 1), "zero": np.array(kind == "refuses zero")}
+    if kind in ("one direction", "few directions"):  # the other singular values are exactly 0
+        D[1 if kind == "one direction" else 4:] = 0.0
+    sizes = {"an exploded gradient": 1e200, "a vanished gradient": 1e-200}
+    return {"D": D * sizes.get(kind, 1.0), "zero": np.array(kind == "refuses zero")}
 
 
 def _effective_rank(D, zero):
     given = {"rank": stats.effective_rank(D)}
-    return given | {"refused": refuses(lambda: stats.effective_rank(np.zeros((3, 2))))} if zero else given
+    return given | {"refuses zero": refuses(lambda: stats.effective_rank(np.zeros((3, 2))))} if zero else given
 
 
 # The gradient grid. Its nets have no ReLU: the tangent of that is a task.
@@ -163,9 +168,10 @@ TRIALS = {
                  ("scale 1, shift 0", "random scale and shift", "two rows", "more rows", "a large mean")),
     "2.2": Trial(_draw_sum, _sum_backward, ("two branches", "weighted", "three branches", "nested")),
     "4.2": Trial(_draw_series, _autocorrelation,
-                 ("one series", "a stack", "mean kept", "an exploded gradient", "refuses a constant series")),
+                 ("one series", "a stack", "mean kept", "exploded and vanished gradients", "refuses a constant series")),
     "4.3": Trial(_draw_active, _coactivity, ("coin flips", "some always on, some never", "two inputs")),
     "5.2": Trial(_draw_grid, _readable_gradient, ("one layer", "batch normalisation", "a skip connection", "through")),
     "5.3": Trial(_draw_matrix, _effective_rank,
-                 ("square", "wide", "tall", "nearly one direction", "an exploded gradient", "refuses zero")),
+                 ("square", "wide", "tall", "nearly one direction", "one direction", "few directions",
+                  "an exploded gradient", "a vanished gradient", "refuses zero")),
 }

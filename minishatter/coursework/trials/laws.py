@@ -1,8 +1,9 @@
 """Trials of random functions. What is compared does not depend on the order in which a function draws its numbers.
 
-Three draws are made: two from one generator, and the first again from its twin.
-Tolerances are about six standard deviations of the distance between two honest
-functions that draw in another order; the distance's size is in the comment.
+Two draws are made from one generator, and one of them again from its twin. Of the two draws
+numbers are looked at that a law fixes: moments, shares, correlations. Each has a spread, which
+is about six standard deviations of its distance between two honest functions that draw in another
+order; the largest of 200 such distances is in the comment.
 """
 
 import numpy as np
@@ -11,45 +12,60 @@ from minishatter import init, stats, theory
 
 from .trial import Trial, refuses
 
-MOMENTS = "mean, second moment, share within one rms, correlation of two draws"
 
-
-def _three_draws(draw, seed):
+def _draws(draw, seed, again=None):
+    """Two draws one after the other, and whether a twin of the generator makes the first one again."""
     rng, twin = (np.random.default_rng(int(seed)) for _ in range(2))
-    return {"draws": np.stack([draw(rng), draw(rng), draw(twin)])}
+    first, second = draw(rng), draw(rng)
+    again = again or draw
+    repeated = first if again is draw else again(np.random.default_rng(int(seed)))
+    return {"two draws": np.stack([first, second]), "the same seed gives the same draw": _same(repeated, again(twin))}
 
 
-def _standardised(first, second, unit):
-    """Mean, second moment, share within one root mean square, correlation of two draws; in units of `unit`."""
-    rms = np.sqrt(np.mean(first**2)) or 1.0
-    return np.array([first.mean() / unit, np.mean(first**2) / unit**2, np.mean(np.abs(first) < rms),
-                     np.mean(first * second) / unit**2])
+def _same(one, other):
+    return np.array(np.shape(one) == np.shape(other) and bool(np.all(np.equal(one, other))))
+
+
+def _exact(arrays):
+    """What holds exactly: the shape, and that one seed gives one draw."""
+    return {"shape of a draw": np.array(arrays["two draws"].shape[1:]),
+            "the same seed gives the same draw": arrays["the same seed gives the same draw"]}
+
+
+def _normal(draws, unit):
+    """What the law of independent N(0, unit^2) numbers fixes; draws: (2, rows, columns) or (2, n)."""
+    z = draws / unit
+    rows = z.reshape(2, -1, z.shape[-1])
+    return {"mean / standard deviation": z.mean(),
+            "variance, as a multiple of what it should be": np.mean(z**2),
+            "fourth moment, 3 if normal": np.mean(z**4) / (np.mean(z**2)**2 or 1.0),
+            "correlation of two draws": np.mean(z[0] * z[1]),
+            "correlation along a row": np.mean(rows[..., 1:] * rows[..., :-1]),
+            "correlation along a column": np.mean(rows[:, 1:] * rows[:, :-1]) if rows.shape[1] > 1 else np.array(0.0)}
+
+
+# Weights.
 
 
 def _draw_he(rng, kind):
-    fan_in, fan_out = {"wide": (151, 211)}.get(kind, (211, 151))
+    fan_in, fan_out = {"few inputs": (5, 60_000), "many inputs": (601, 503)}.get(kind, (503, 601))
     return {"fan_in": np.array(fan_in), "fan_out": np.array(fan_out), "seed": rng.integers(2**31),
-            "gain": np.array(1.0 if kind == "gain 1" else 2.0)}
+            "gain": np.array(0.5 if kind == "another gain" else 2.0)}
 
 
 def _he(fan_in, fan_out, gain, seed):
     more = {} if gain == 2 else {"gain": float(gain)}  # 2 is the default
-    return _three_draws(lambda rng: init.he(int(fan_in), int(fan_out), rng, **more), seed)
-
-
-def _same_draws(arrays):
-    """What holds exactly: the shape, and that one seed gives one draw."""
-    first, _, again = arrays["draws"]
-    return {"shape of a draw": np.array(first.shape),
-            "distance between two draws from one seed": np.abs(again - first).max()}
+    made = _draws(lambda rng: init.he(int(fan_in), int(fan_out), rng, **more), seed)
+    return made | {"std": np.sqrt(gain / fan_in)}
 
 
 def _look_at_weights(arrays):
-    first, second, _ = arrays["draws"]
-    return _same_draws(arrays) | {MOMENTS: _standardised(first, second, 1 / np.sqrt(len(first)))}
+    return _exact(arrays) | _normal(arrays["two draws"], arrays["std"])
 
 
-LAW = {MOMENTS: 0.08}  # 0.014
+HE = {"mean / standard deviation": 0.012, "variance, as a multiple of what it should be": 0.017,
+      "fourth moment, 3 if normal": 0.06, "correlation of two draws": 0.017, "correlation along a row": 0.012,
+      "correlation along a column": 0.013}
 
 
 def _draw_looks_linear(rng, kind):
@@ -58,72 +74,108 @@ def _draw_looks_linear(rng, kind):
 
 
 def _looks_linear(fan_in, fan_out, seed):
-    made = _three_draws(lambda rng: init.looks_linear(int(fan_in), int(fan_out), rng), seed)
+    made = _draws(lambda rng: init.looks_linear(int(fan_in), int(fan_out), rng), seed)
     return made | {"refuses an odd fan_in": refuses(lambda: init.looks_linear(7, 5, np.random.default_rng(0)))}
 
 
 def _look_at_mirrors(arrays):
-    first, second, _ = arrays["draws"]
-    half = len(first) // 2
-    W = first[:half]
-    return _same_draws(arrays) | {
-        "upper half plus lower half": W + first[half:],
+    half = arrays["two draws"].shape[1] // 2
+    W, second = arrays["two draws"][:, :half]
+    z = arrays["two draws"][:, :half] * np.sqrt(max(W.shape))  # of variance 1
+    return _exact(arrays) | {
+        "upper half plus lower half": W + arrays["two draws"][0, half:],
         "products of the shorter side's vectors": W.T @ W if W.shape[0] >= W.shape[1] else W @ W.T,
-        "1, correlation of two draws": np.array([1.0, np.vdot(W, second[:half]) / (np.vdot(W, W) or 1.0)]),
+        "fourth moment of the entries, 3 if of no direction": np.mean(z**4),
+        "sum of the entries of a draw": z.mean() * np.sqrt(z.size),
+        "correlation of two draws": np.vdot(W, second) / (np.vdot(W, W) or 1.0),
         "refuses an odd fan_in": arrays["refuses an odd fan_in"]}
 
 
-LINEAR_LAW = {"1, correlation of two draws": 0.4}  # 0.06
+LOOKS_LINEAR = {"fourth moment of the entries, 3 if of no direction": 1.1, "sum of the entries of a draw": 9.5,
+                "correlation of two draws": 0.33}
+
+
+# Noise.
 
 
 def _draw_brown(rng, kind):
-    return {"shape": np.array((70001,) if kind == "one series" else (331, 211)), "seed": rng.integers(2**31)}
+    return {"shape": np.array((150_001,) if kind == "one series" else (4001, 37)), "seed": rng.integers(2**31)}
 
 
 def _brown_noise(shape, seed):
     shape = tuple(map(int, shape))
-    return _three_draws(lambda rng: stats.brown_noise(shape if len(shape) > 1 else shape[0], rng), seed)
+    return _draws(lambda rng: stats.brown_noise(shape if len(shape) > 1 else shape[0], rng), seed)
 
 
 def _look_at_steps(arrays):
-    first, second, _ = np.diff(arrays["draws"], axis=-1, prepend=0.0)
-    return _same_draws(arrays) | {
-        MOMENTS: _standardised(first, second, 1.0),
-        "1, correlation of neighbouring steps": np.array([1.0, np.mean(first[..., 1:] * first[..., :-1])])}
+    steps = np.diff(arrays["two draws"], axis=-1, prepend=0.0)
+    normal = {f"steps: {name}": value for name, value in _normal(steps, 1.0).items()}
+    lags = {f"correlation of steps {lag} apart": np.mean(steps[..., lag:] * steps[..., :-lag]) for lag in range(2, 6)}
+    first = np.mean(steps[..., 0]**2) if steps.ndim > 2 else np.array(1.0)
+    return _exact(arrays) | normal | lags | {"variance of the first step": first}
 
 
-BROWN_LAW = LAW | {"1, correlation of neighbouring steps": 0.03}  # 0.004
+BROWN = {"steps: mean / standard deviation": 0.017, "steps: variance, as a multiple of what it should be": 0.025,
+         "steps: fourth moment, 3 if normal": 0.095, "steps: correlation of two draws": 0.025,
+         "steps: correlation along a row": 0.017, "steps: correlation along a column": 0.017,
+         "variance of the first step": 0.15} | {f"correlation of steps {lag} apart": 0.017 for lag in range(2, 6)}
+
+
+# Nets whose units are active by coin flips.
+
+GATED = {  # depth, width, runs, skip, branch, normalise
+    "one unit": (3, 1, 40_000, 0, 1, 0), "one layer": (1, 7, 20_000, 0, 1, 0), "four layers": (4, 7, 20_000, 0, 1, 0),
+    "a skip connection": (2, 7, 20_000, 1, 1.2, 0), "normalised": (4, 7, 20_000, 0, 0.3, 1),
+    "normalised, a strong branch": (2, 7, 20_000, 0.3, 10, 1)}
 
 
 def _draw_gated(rng, kind):
-    settings = {"one layer": (1, 0, 1, 0), "two layers": (2, 0, 1, 0), "a skip connection": (2, 1, 1.2, 0)}
-    depth, skip, branch, normalise = settings.get(kind, (2, 1, 1, 1))
-    return {"depth": np.array(depth), "skip": np.array(float(skip)), "branch": np.array(float(branch)),
-            "normalise": np.array(bool(normalise)), "seed": rng.integers(2**31)}
+    depth, width, runs, skip, branch, normalise = GATED[kind]
+    return {"depth": np.array(depth), "width": np.array(width), "runs": np.array(runs), "skip": np.array(float(skip)),
+            "branch": np.array(float(branch)), "normalise": np.array(bool(normalise)), "seed": rng.integers(2**31)}
 
 
-def _gated_gradients(depth, skip, branch, normalise, seed):
-    share = 1.0 if normalise else None
-    return _three_draws(lambda rng: theory.gated_gradients(int(depth), 7, 50_000, rng, skip=float(skip),
-                                                           branch=float(branch), share=share), seed)
-
-
-PAIR_MOMENTS = "C(1,1), C(2,2), C(1,2), C(1,1) between two draws"
+def _gated_gradients(depth, width, runs, skip, branch, normalise, seed):
+    def draw(rng, runs=int(runs)):
+        return theory.gated_gradients(int(depth), int(width), runs, rng, skip=float(skip), branch=float(branch),
+                                      share=1.0 if normalise else None)
+    return _draws(draw, seed, again=lambda rng: draw(rng, 9)) | {"width": width}
 
 
 def _look_at_pairs(arrays):
-    first, second, _ = arrays["draws"]
-    a, b = first.T
-    return _same_draws(arrays) | {PAIR_MOMENTS: np.array([a @ a, b @ b, a @ b, a @ second[:, 0]]) / len(a)}
+    """Of a gradient that is often 0 and has heavy tails: its size by logarithms, its shape by their spread.
+
+    Of a single unit in three layers 1 - 2^-3 are 0, and 1 - 2 * 2^-3 + 4^-3 at both inputs: no Gaussian pair is.
+    """
+    g = arrays["two draws"]        # (2, runs, 2)
+    on, signs = g != 0, np.sign(g)
+    looks = _exact(arrays) | {
+        "share of gradients that are 0 at an input": 1 - on.mean(),
+        "share of gradients that are 0 at both inputs": np.mean(~on.any(axis=2)),
+        "mean sign": signs.mean(),
+        "mean product of the signs at the two inputs": np.mean(signs[..., 0] * signs[..., 1]),
+        "mean product of the signs of two draws": np.mean(signs[0] * signs[1])}
+    return looks if arrays["width"] == 1 else looks | _sizes(g, on)
 
 
-GATED_LAW = {PAIR_MOMENTS: 0.15}  # 0.03
+def _sizes(g, on):
+    log = np.log(np.abs(g), where=on, out=np.zeros(g.shape))
+    mean = log.sum() / max(on.sum(), 1)
+    deviation = np.where(on, log - mean, 0.0)
+    return {"mean of log |g|": mean,
+            "variance of log |g|": np.sum(deviation**2) / max(on.sum(), 1),
+            "covariance of log |g| at the two inputs": np.mean(deviation[..., 0] * deviation[..., 1])}
+
+
+PAIRS = {"share of gradients that are 0 at an input": 0.007, "share of gradients that are 0 at both inputs": 0.011,
+         "mean sign": 0.04, "mean product of the signs at the two inputs": 0.045,
+         "mean product of the signs of two draws": 0.05, "mean of log |g|": 0.055, "variance of log |g|": 0.17,
+         "covariance of log |g| at the two inputs": 0.12}
 
 
 TRIALS = {
-    "3.1": Trial(_draw_he, _he, ("tall", "wide", "gain 1"), _look_at_weights, LAW),
-    "3.2": Trial(_draw_looks_linear, _looks_linear, ("square", "tall", "wide"), _look_at_mirrors, LINEAR_LAW),
-    "4.1": Trial(_draw_brown, _brown_noise, ("one series", "a stack"), _look_at_steps, BROWN_LAW),
-    "5.1": Trial(_draw_gated, _gated_gradients, ("one layer", "two layers", "a skip connection", "normalised"),
-                 _look_at_pairs, GATED_LAW),
+    "3.1": Trial(_draw_he, _he, ("few inputs", "many inputs", "another gain"), _look_at_weights, HE),
+    "3.2": Trial(_draw_looks_linear, _looks_linear, ("square", "tall", "wide"), _look_at_mirrors, LOOKS_LINEAR),
+    "4.1": Trial(_draw_brown, _brown_noise, ("one series", "a stack"), _look_at_steps, BROWN),
+    "5.1": Trial(_draw_gated, _gated_gradients, tuple(GATED), _look_at_pairs, PAIRS),
 }

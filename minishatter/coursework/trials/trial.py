@@ -21,19 +21,46 @@ def as_they_are(outputs):
 
 
 class Trial(NamedTuple):
-    """How one task is tried, on one case of each kind. `tolerance` is EXACT for all that it does not name."""
+    """How one task is tried, on one case of each kind.
+
+    An array is compared by its relative error, with EXACT; a number that `spread` names by its
+    distance, which may be that large.
+    """
 
     draw: Callable
     call: Callable
     kinds: tuple
     look: Callable = as_they_are
-    tolerance: dict = {}
+    spread: dict = {}
 
 
 def generator(seed, number, kind):
     """The random generator of one case; without the text `seed` its inputs cannot be foreseen."""
     digest = hashlib.sha256(repr((seed, number, kind)).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, np.uint32))
+
+
+def plain(outputs):
+    """{name: what a function gave} as plain arrays; TypeError for what is neither an array nor a number.
+
+    The same at home and in the grader: a list is no array, since the next layer could not multiply it.
+    """
+    arrays = {}
+    for name, value in outputs.items():
+        if not isinstance(value, (np.ndarray, np.generic, float, int)):
+            raise TypeError(f"{name} must be a NumPy array or a number, got {type(value).__name__}")
+        arrays[name] = np.array(value, subok=False)
+        if arrays[name].dtype.kind not in "biuf":
+            raise TypeError(f"{name} must hold real numbers, got dtype {arrays[name].dtype}")
+    return arrays
+
+
+def pulled_back(result):
+    """dx and the gradients of the parameters by name, {"dx": ..., "dW": ...}, of what a backward rule returned."""
+    if not isinstance(result, (tuple, list)) or len(result) != 2 or not isinstance(result[1], dict):
+        got = f"({', '.join(type(part).__name__ for part in result)})" if isinstance(result, tuple) else type(result).__name__
+        raise TypeError(f"backward must return dx and a dict of gradients, (dx, grads), got {got}")
+    return {"dx": result[0]} | {f"d {name}": grad for name, grad in result[1].items()}
 
 
 def refuses(call):
