@@ -170,7 +170,7 @@ ATTACKS = [
     # Returning something else.
     Attack("wrong shape", "", NONE, r"dx: expected shape \(1, 5\), norm [\d.]+; received shape \(5, 1\), norm [\d.]+",
            with_dx(f"({DX}).T")),
-    Attack("lists", "", NONE, "dx must be a NumPy array, got list", with_dx(f"({DX}).tolist()")),
+    Attack("lists", "", NONE, "dx must be a NumPy array or a number, got list", with_dx(f"({DX}).tolist()")),
     Attack("None", "", NONE, "raised TypeError", "return None"),
     Attack("NaN", "", NONE, r"dx: NaN or infinity, first at \[0, 0\]", with_dx(f"np.nan * {DX}")),
     Attack("numbers that overflow when compared", "", NONE, "dx: shape .*relative error inf",
@@ -189,7 +189,7 @@ ATTACKS = [
            with_dx("np.zeros(cache.x.shape).view(Yes)")),
     Attack("a lazy array", """
         class Lazy:
-            def __array__(self, *a, **k): return np.zeros((1, 5))""", NONE, "dx must be a NumPy array, got Lazy",
+            def __array__(self, *a, **k): return np.zeros((1, 5))""", NONE, "dx must be a NumPy array or a number, got Lazy",
            with_dx("Lazy()")),
     Attack("views, and arrays in another order of memory", "", FULL, PASSED,
            with_dx(f"np.asfortranarray(np.repeat({DX}, 2, axis=0))[::2]")),
@@ -251,7 +251,7 @@ def test_the_fast_path_is_no_answer_to_the_readable_one(tmp_path):
     lines[first - 1:last] = ["    return input_gradient(net, x, statistics)"]
     (tmp_path / "gradients.py").write_text("\n".join(lines))
     result, = graded(tmp_path, [task for task in manifest.TASKS if task.twins]).results
-    assert result.score == 0 and "must not call input_gradient" in result.output
+    assert result.score == 0 and "must not call gradients.input_gradient" in result.output
 
 
 def test_one_bad_case_costs_one_case(tmp_path):
@@ -283,11 +283,11 @@ def broken(folder, name):
     elif name == "zero bytes":
         file.write_bytes(b"\0" * 99)
     elif name == "brackets without end":
-        file.write_text("(" * 100_000)
+        file.write_text("(" * 50_000)
     elif name == "a chain without end":
-        file.write_text("x = a" + ".b" * 100_000)
+        file.write_text("x = a" + ".b" * 25_000)
     elif name == "signs without end":
-        file.write_text("x = " + "-" * 100_000 + "1")
+        file.write_text("x = " + "-" * 50_000 + "1")
     elif name == "300 MB":
         with file.open("wb") as handle:
             handle.truncate(300 * 2**20)

@@ -19,7 +19,7 @@ def _draws(draw, seed, again=None):
     first, second = draw(rng), draw(rng)
     again = again or draw
     repeated = first if again is draw else again(np.random.default_rng(int(seed)))
-    return {"draws": np.stack([first, second]), "the same seed gives the same draw": _same(repeated, again(twin))}
+    return {"two draws": np.stack([first, second]), "the same seed gives the same draw": _same(repeated, again(twin))}
 
 
 def _same(one, other):
@@ -28,7 +28,7 @@ def _same(one, other):
 
 def _exact(arrays):
     """What holds exactly: the shape, and that one seed gives one draw."""
-    return {"shape of a draw": np.array(arrays["draws"].shape[1:]),
+    return {"shape of a draw": np.array(arrays["two draws"].shape[1:]),
             "the same seed gives the same draw": arrays["the same seed gives the same draw"]}
 
 
@@ -60,7 +60,7 @@ def _he(fan_in, fan_out, gain, seed):
 
 
 def _look_at_weights(arrays):
-    return _exact(arrays) | _normal(arrays["draws"], arrays["std"])
+    return _exact(arrays) | _normal(arrays["two draws"], arrays["std"])
 
 
 HE = {"mean / standard deviation": 0.012, "variance, as a multiple of what it should be": 0.017,
@@ -79,11 +79,11 @@ def _looks_linear(fan_in, fan_out, seed):
 
 
 def _look_at_mirrors(arrays):
-    half = arrays["draws"].shape[1] // 2
-    W, second = arrays["draws"][:, :half]
-    z = arrays["draws"][:, :half] * np.sqrt(max(W.shape))  # of variance 1
+    half = arrays["two draws"].shape[1] // 2
+    W, second = arrays["two draws"][:, :half]
+    z = arrays["two draws"][:, :half] * np.sqrt(max(W.shape))  # of variance 1
     return _exact(arrays) | {
-        "upper half plus lower half": W + arrays["draws"][0, half:],
+        "upper half plus lower half": W + arrays["two draws"][0, half:],
         "products of the shorter side's vectors": W.T @ W if W.shape[0] >= W.shape[1] else W @ W.T,
         "fourth moment of the entries, 3 if of no direction": np.mean(z**4),
         "sum of the entries of a draw": z.mean() * np.sqrt(z.size),
@@ -108,7 +108,7 @@ def _brown_noise(shape, seed):
 
 
 def _look_at_steps(arrays):
-    steps = np.diff(arrays["draws"], axis=-1, prepend=0.0)
+    steps = np.diff(arrays["two draws"], axis=-1, prepend=0.0)
     normal = {f"steps: {name}": value for name, value in _normal(steps, 1.0).items()}
     lags = {f"correlation of steps {lag} apart": np.mean(steps[..., lag:] * steps[..., :-lag]) for lag in range(2, 6)}
     first = np.mean(steps[..., 0]**2) if steps.ndim > 2 else np.array(1.0)
@@ -147,7 +147,7 @@ def _look_at_pairs(arrays):
 
     Of a single unit in three layers 1 - 2^-3 are 0, and 1 - 2 * 2^-3 + 4^-3 at both inputs: no Gaussian pair is.
     """
-    g = arrays["draws"]        # (2, runs, 2)
+    g = arrays["two draws"]        # (2, runs, 2)
     on, signs = g != 0, np.sign(g)
     looks = _exact(arrays) | {
         "share of gradients that are 0 at an input": 1 - on.mean(),
