@@ -301,7 +301,7 @@ def test_the_reading_order_names_every_module_once():
 
 
 def test_the_readme_has_the_same_reading_order():
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Reading order")[2].partition("\n\nThen")[0]
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Reading order")[2].partition("\n## ")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     named = [name.replace("/", ".") for cell in cells for name in re.findall(r"`([\w/]+)\.py`", cell)]
     assert named == list(minishatter.READING_ORDER)
