@@ -1,8 +1,10 @@
 """The command line: what this is and how to read it, and `probe`, a diagnosis of a net."""
 
 import argparse
+import contextlib
 import inspect
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +23,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         """Say what is wrong on one line, and exit with 2."""
         self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+@contextlib.contextmanager
+def until_nobody_reads():
+    """Ends the program without a word when its reader has gone, as `head` has after some lines."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at the exit complains
+        sys.exit(1)
 
 
 def reading_order():
@@ -54,18 +69,24 @@ def command_line():
     command = commands.add_parser("probe", help="does this net shatter?",
                                   description=probe.__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--kind", choices=BUILDERS, default="feedforward")
-    command.add_argument("--depth", type=int, required=True, help="hidden rectifier layers")
+    command.add_argument("--gradient", metavar="FILE", default=argparse.SUPPRESS, help="a gradient of your own instead of a net: .npy or .csv, "
+                         "(n,) or a row per net; of the options below only --step, --figure and --json go with it")
+    command.add_argument("--step", type=float, default=argparse.SUPPRESS,
+                         help="with --gradient: the distance of neighbouring inputs (default: 1)")
+    command.add_argument("--kind", choices=BUILDERS, default=argparse.SUPPRESS, help="(default: feedforward)")
+    command.add_argument("--depth", type=int, default=argparse.SUPPRESS, help="hidden rectifier layers (required)")
     for name, kind in (("width", int), ("alpha", float), ("beta", float), ("gamma2", float), ("bias-std", float),
                        ("hidden-bias-std", float)):
         command.add_argument(f"--{name}", type=kind, default=argparse.SUPPRESS)
     command.add_argument("--norm", choices=NORMS, default=argparse.SUPPRESS)
     command.add_argument("--activation", choices=nets.ACTIVATIONS, default=argparse.SUPPRESS)
     command.add_argument("--init", choices=nets.INITS, default=argparse.SUPPRESS)
-    command.add_argument("--statistics", choices=gradients.STATISTICS, default="held")
-    command.add_argument("--points", type=int, default=256, help="grid points on [-2, 2]")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--figure", default="probe.png", help="where to save the picture (default: probe.png)")
+    command.add_argument("--statistics", choices=gradients.STATISTICS, default=argparse.SUPPRESS,
+                         help="(default: held)")
+    command.add_argument("--points", type=int, default=argparse.SUPPRESS, help="grid points on [-2, 2] (default: 256)")
+    command.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="(default: 0)")
+    command.add_argument("--figure", default="probe.png",
+                         help="where to save the picture: .png, .pdf or .svg (default: probe.png)")
     command.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
     return parser
 
@@ -74,42 +95,62 @@ def build_net(options, rng):
     """The net that the options describe; raises ValueError if its builder does not know one of them."""
     builder = BUILDERS[options["kind"]]
     known = inspect.signature(builder).parameters
-    ours = {"command", "kind", "statistics", "points", "seed", "figure", "json"}
+    ours = {"kind", "statistics", "points", "seed"}
     given = {name: value for name, value in options.items() if name not in ours}
     for name in given:
         if name not in known:
             raise ValueError(f"--{name.replace('_', '-')} does not go with --kind {options['kind']}")
-    if options["kind"] == "highway" and "gamma2" not in given:
-        raise ValueError("--kind highway needs --gamma2")
+    for name in ("depth", *(["gamma2"] if options["kind"] == "highway" else [])):
+        if name not in given:
+            raise ValueError(f"--kind {options['kind']} needs --{name}")
     if given.get("norm") == "none":
         given["norm"] = None
     return builder(**given, rng=rng)
 
 
-def run_probe(options):
+def run_probe(figure, options):
     """Build, measure and draw one net; returns the Diagnosis."""
+    options = {"kind": "feedforward", "statistics": "held", "points": 256, "seed": 0} | options
     net = build_net(options, np.random.default_rng(arguments.integer("seed", options["seed"], least=0)))
     x, statistics = gradients.grid(options["points"]), options["statistics"]
     diagnosis = probe.diagnose(net, x, statistics)
-    probe.picture(x, gradients.input_gradient(net, x, statistics), diagnosis.condition, options["figure"])
+    probe.picture(x, gradients.input_gradient(net, x, statistics), diagnosis.condition, figure)
     return diagnosis
 
 
+def run_probe_of_file(figure, options):
+    """Measure the gradients in a file, and draw the first; returns the Diagnosis."""
+    file, step = options.pop("gradient"), options.pop("step", 1.0)
+    if options:
+        raise ValueError(f"--{next(iter(options)).replace('_', '-')} does not go with --gradient")
+    g = probe.read_gradient(file)
+    diagnosis, runs = probe.diagnose_gradient(g, step=step), np.atleast_2d(g)
+    title = diagnosis.condition + (f", run 1 of {len(runs)}" if len(runs) > 1 else "")
+    probe.picture(step * np.arange(g.shape[-1]), runs[0], title, figure)
+    return diagnosis
+
+
+@until_nobody_reads()
 def main(argv=None):
     """The command line: `minishatter` and `python -m minishatter`."""
     parser = command_line()
     options = vars(parser.parse_args(argv))
-    if options["command"] is None:
+    if options.pop("command") is None:
         print(introduction())
         return 0
+    figure, as_json = options.pop("figure"), options.pop("json")
+    run = run_probe_of_file if "gradient" in options else run_probe
+    from minishatter import plot  # here, since matplotlib takes half a second to load
+
     try:
-        diagnosis = run_probe(options)
+        plot.suffix(figure)  # an unknown format is refused before the work
+        diagnosis = run(figure, options)
     except (ValueError, TypeError, OSError) as error:
         parser.exit(2, f"minishatter probe: error: {' '.join(str(error).split())}\n")
-    if options["json"]:
-        print(json.dumps(diagnosis.plain() | {"figure": options["figure"]}, indent=2, allow_nan=False))
+    if as_json:
+        print(json.dumps(diagnosis.plain() | {"figure": figure}, indent=2, allow_nan=False))
     else:
-        print(diagnosis, f"{'figure':<24}{options['figure']}", sep="\n")
+        print(diagnosis, f"{'figure':<24}{figure}", sep="\n")
     return 0
 
 

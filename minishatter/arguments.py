@@ -6,6 +6,7 @@ expected and what came.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def scalar(name, value):
     return value
 
 
-def array(name, value, ndim=None, finite=True):
+def array(name: str, value: Any, ndim: int | tuple[int, ...] | None = None, finite: bool = True) -> np.ndarray:
     """`value` as a non-empty floating array; `ndim` is the number of axes, or a tuple of them.
 
     The array is not copied when it already is one, and float32 stays float32.

@@ -9,7 +9,7 @@ Chain and Sum are layers themselves: same three rules, and they nest. Their
 goes through a net layer by layer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,19 +134,21 @@ class Sum(Container):
         outputs, cache = zip(*(branch.forward(x) for branch in self.branches))
         return self.add(outputs), list(cache)
 
-    def add(self, outputs) -> np.ndarray:
+    def add(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
         """The weighted sum of the branches' outputs, which must agree in shape."""
         shapes = [output.shape for output in outputs]
         if len(set(shapes)) > 1:
             raise ValueError(f"the branches of a Sum must agree in shape, got {' and '.join(map(str, shapes))}")
-        return sum(weight * output for weight, output in zip(self.weights, outputs))
+        total: Any = sum(weight * output for weight, output in zip(self.weights, outputs))
+        return total
 
     def tangent(self, t: np.ndarray, cache: list) -> np.ndarray:
         tangents = (branch.tangent(t, branch_cache) for branch, branch_cache in zip(self.branches, cache))
         return sum(weight * tangent for weight, tangent in zip(self.weights, tangents))
 
     def backward(self, dy: np.ndarray, cache: list) -> tuple[np.ndarray, Grads]:
-        dx, grads = 0.0, {}
+        dx: Any = 0.0
+        grads: Grads = {}
         for place, (weight, branch) in enumerate(zip(self.weights, self.branches)):
             dx_k, branch_grads = branch.backward(weight * dy, cache[place])
             dx = dx + dx_k
@@ -284,8 +286,9 @@ def _trace_backward(layer: Layer, dy: np.ndarray, cache: Any, sizes: list[float]
             dy = _trace_backward(child, dy, child_cache, sizes)
         return dy
     if isinstance(layer, Sum):
-        branches = list(zip(layer.weights, layer.branches, cache))
-        return sum(_trace_backward(branch, weight * dy, branch_cache, sizes)
-                   for weight, branch, branch_cache in reversed(branches))
+        added: Any = 0.0
+        for weight, branch, branch_cache in reversed(list(zip(layer.weights, layer.branches, cache))):
+            added = added + _trace_backward(branch, weight * dy, branch_cache, sizes)
+        return added
     sizes.append(float(np.sqrt(np.mean(dy**2))))
     return layer.backward(dy, cache)[0]

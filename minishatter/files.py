@@ -1,26 +1,60 @@
-"""Write a file whole or not at all."""
+"""Write a file whole or not at all, and one process after the other."""
 
+import contextlib
 import os
+import secrets
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 
-def write(path, data):
+def write(path: str | os.PathLike, data: bytes) -> None:
     """Write the bytes `data` to a temporary name beside `path`, then rename it; makes the folder if need be.
 
-    A reader sees the old file or the new one, never half of one, also after a kill.
+    A reader sees the old file or the new one, never half of one, also after a kill. A symbolic
+    link stays one: the file that it names is written. A file that is replaced keeps its mode.
     """
-    path = Path(path)
-    if path.exists() and not path.is_file():
+    path = Path(os.path.realpath(path))
+    if os.path.lexists(path) and not path.is_file():  # a link is here only if it leads in a circle
         raise ValueError(f"path must be a regular file or new, got {path}, which is something else")
     if not isinstance(data, bytes):
         raise TypeError(f"data must be bytes, got {type(data).__name__}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{secrets.token_hex(8)}")  # of this call alone: other threads may write here too
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def alone(folder: str | os.PathLike) -> contextlib.AbstractContextManager:
+    """A context for reading, changing and writing files in `folder`, entered by one process or thread at a time.
+
+    The lock is on the folder itself: it leaves no file behind, and the system takes it back
+    after a kill. Windows and some network drives have no such lock; there nobody waits.
+    """
+    if not os.path.isdir(folder):
+        raise ValueError(f"folder must be an existing folder, got {folder!r}")
+    return _locked(folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: str | os.PathLike) -> Iterator[None]:
+    try:
+        from fcntl import LOCK_EX, flock
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            flock(handle, LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

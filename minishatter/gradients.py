@@ -94,7 +94,7 @@ def ensemble(build: Callable[[np.random.Generator], Net], x: np.ndarray, runs: i
 
 
 def neuron_gradients(net: Net, x: np.ndarray) -> np.ndarray:
-    """df/dn at each point for every unit n of the net's first layer: x (n,) -> (n, width).
+    """df/dn at each point for every unit n of the net's first layer: x (n,), or (n, inputs), -> (n, width).
 
     Statistics are held. This is the gradient that Definition 1 and the theorems are about: unlike
     df/dx it is not the projection on first-layer weights that also made the signal.
@@ -105,12 +105,12 @@ def neuron_gradients(net: Net, x: np.ndarray) -> np.ndarray:
     array([[1., 0.],
            [1., 1.]])
     """
-    x, layers = _checked(net, x, "held")
+    x, layers = _checked(net, x, "held", ndim=(1, 2))
     first, *rest = layers
     if not rest:
         raise ValueError(f"net must have a layer behind the first, got {net!r}")
     with np.errstate(over="ignore", invalid="ignore"):
-        n, _ = first.forward(x[:, None])
+        n, _ = first.forward(x if x.ndim == 2 else x[:, None])
         frozen = Chain(*rest).freeze(n)
         y, cache = frozen.forward(n)
         dn, _ = frozen.backward(_ones(y), cache)
@@ -139,7 +139,32 @@ def pair_moments(build: Callable[[np.random.Generator], Net], x: np.ndarray, pai
     return np.array(rows)
 
 
-def _draws(build, runs, seed, progress) -> Iterator[Net]:
+def batch_moments(build: Callable[[np.random.Generator], Net], points: int, inputs: int, runs: int,
+                  seed: int | tuple[int, ...], progress: Callable | None = None) -> np.ndarray:
+    """C(i,i) and C(i,j) over a batch of inputs x ~ N(0, I), a new batch for each net: (runs, 2).
+
+    Products of `neuron_gradients`, added over the units, averaged over the points of the batch and over all
+    of its distinct pairs. (The sum is the second moment of the gradient along a direction N(0, I) of the
+    first layer: what df/dx is on the grid.) build, runs, seed, progress: as for `ensemble`; the generator draws
+    the batch (points, inputs) first. Such inputs are nearly orthogonal: the ground on which the theorems stand.
+
+    >>> from minishatter import nets
+    >>> batch_moments(lambda rng: nets.resnet(3, inputs=50, rng=rng), points=64, inputs=50, runs=5, seed=0).shape
+    (5, 2)
+    """
+    shape = arguments.integer("points", points, least=2), arguments.integer("inputs", inputs)
+    if not callable(build):
+        raise TypeError(f"build must be a function of rng that makes a net, got {build!r}")
+    rows = []
+    for x, net in _draws(lambda rng: (rng.standard_normal(shape), build(rng)), runs, seed, progress):
+        dn = neuron_gradients(net, x)                   # (points, width)
+        squares = np.sum(dn**2)
+        products = np.sum(dn.sum(axis=0)**2) - squares  # over all ordered pairs of distinct points
+        rows.append([squares / len(x), products / (len(x) * (len(x) - 1))])
+    return np.array(rows)
+
+
+def _draws(build, runs, seed, progress):
     """The nets build(default_rng([*seed, run])), one at a time."""
     if not callable(build):
         raise TypeError(f"build must be a function of rng that makes a net, got {build!r}")
@@ -149,19 +174,20 @@ def _draws(build, runs, seed, progress) -> Iterator[Net]:
         yield build(np.random.default_rng([*seeds, run]))
 
 
-def _checked(net: Net, x: np.ndarray, statistics: str) -> tuple[np.ndarray, Iterable[Layer]]:
-    """The grid as a float64 array, and an iterable of the net's layers."""
-    x = arguments.array("x", x, ndim=1).astype(np.float64)
-    if x.size < 2:
-        raise ValueError(f"x must have at least 2 points, got {x.size}")
+def _checked(net: Net, x: np.ndarray, statistics: str,
+             ndim: int | tuple[int, ...] = 1) -> tuple[np.ndarray, Iterable[Layer]]:
+    """The points as a float64 array, and an iterable of the net's layers."""
+    x = arguments.array("x", x, ndim).astype(np.float64)
+    if len(x) < 2:
+        raise ValueError(f"x must have at least 2 points, got {len(x)}")
     arguments.one_of("statistics", statistics, STATISTICS)
     if isinstance(net, Chain):
         return x, net.layers
-    if hasattr(net, "forward"):
-        return x, (net,)
-    if not hasattr(net, "__iter__"):
+    if isinstance(net, Iterable):
+        return x, _one_by_one(net)
+    if not hasattr(net, "forward"):
         raise TypeError(f"net must be a layer, a Chain or an iterable of layers, got {net!r}")
-    return x, _one_by_one(net)
+    return x, (net,)
 
 
 def _one_by_one(net: Iterable[Layer]) -> Iterator[Layer]:

@@ -1,7 +1,8 @@
 """An average over nets comes with an interval, and a law with a test.
 
-`mean_interval` is right for a mean of a dozen samples or more; `bootstrap_interval` serves any
-statistic, and needs some hundred. `brownian_test` asks whether random functions are Brownian motion.
+`mean_interval` and `ratio_interval` are right for a dozen samples or more, `slope_interval` for a straight line;
+`bootstrap_interval` serves any statistic, and needs some hundred. `brownian_test` asks whether random functions
+are Brownian motion.
 """
 
 import math
@@ -21,6 +22,14 @@ class Interval(NamedTuple):
     low: np.ndarray
     high: np.ndarray
 
+    def at(self, index: Any) -> "Interval":
+        """The Interval of some of the entries: each array at this index.
+
+        >>> Interval(np.arange(3), np.arange(3) - 1, np.arange(3) + 1).at([0, 2]).low
+        array([-1,  1])
+        """
+        return Interval(*(part[index] for part in self))
+
 
 def mean_interval(samples: np.ndarray, level: float = 0.99) -> Interval:
     """Mean over the first axis, plus and minus t * standard error (Student's t, n - 1 degrees of freedom).
@@ -38,6 +47,47 @@ def mean_interval(samples: np.ndarray, level: float = 0.99) -> Interval:
     mean = samples.mean(axis=0)
     half = student_quantile(0.5 + _level(level) / 2, n - 1) * samples.std(axis=0, ddof=1) / np.sqrt(n)
     return Interval(mean, mean - half, mean + half)
+
+
+def slope_interval(x: np.ndarray, y: np.ndarray, level: float = 0.99) -> Interval:
+    """The least-squares slope of y over x, plus and minus t * standard error (Student's t, n - 2 degrees of freedom).
+
+    x, y: (n,), n >= 6. Of logarithms it is the exponent of a power law; what does not lie on the line widens it.
+    """
+    x, y = arguments.array("x", x, ndim=1), arguments.array("y", y, ndim=1)
+    if x.shape != y.shape or len(x) < 6:
+        raise ValueError(f"x and y must have one length of at least 6, got {len(x)} and {len(y)}")
+    apart = x - x.mean()
+    if not apart.any():
+        raise ValueError(f"x must vary, got {x[0]} alone")
+    slope = apart @ y / (apart @ apart)
+    rest = y - y.mean() - slope * apart
+    error = np.sqrt(rest @ rest / (len(x) - 2) / (apart @ apart))
+    half = student_quantile(0.5 + _level(level) / 2, len(x) - 2) * error
+    return Interval(slope, slope - half, slope + half)
+
+
+def ratio_interval(above: np.ndarray, below: np.ndarray, level: float = 0.99) -> Interval:
+    """mean(above) / mean(below) over the first axis, with the interval of its linear part (the delta method).
+
+    above, below: (n, ...) samples that come in pairs, n >= 5, below with positive means. With R the ratio,
+    it moves by (above - R below) / mean(below) from sample to sample; `mean_interval` of that, around R.
+    Skew samples cover a little too rarely (16 of log-normal size exp(0.8 z): 0.976 instead of 0.99).
+
+    >>> below = np.arange(1.0, 10.0)
+    >>> value, low, high = ratio_interval(2 * below + [-1, 1, 0, 0, 0, 0, 0, 1, -1], below)
+    >>> print(f"{value:.2f} in [{low:.2f}, {high:.2f}]")
+    2.00 in [1.84, 2.16]
+    """
+    above, below = arguments.array("above", above), arguments.array("below", below)
+    if above.shape != below.shape or not (below.mean(axis=0) > 0).all():
+        raise ValueError("below must have the shape of above, and positive means; "
+                         f"got shapes {above.shape} and {below.shape}")
+    mean = below.mean(axis=0)
+    ratio = above.mean(axis=0) / mean
+    _, low, high = mean_interval((above - ratio * below) / mean, level)
+    half = (high - low) / 2
+    return Interval(ratio, ratio - half, ratio + half)
 
 
 def bootstrap_interval(samples: np.ndarray, statistic: Callable[[np.ndarray], Any], rng: np.random.Generator,

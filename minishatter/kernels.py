@@ -8,14 +8,17 @@ The row passes work in place on an array that their caller owns. They alternate
 with matrix products, so they are serial: a parallel kernel would fight with the
 BLAS for the cores. Each is the forward and the tangent rule of one layer of
 layers.py with its batch statistics held; the twin in NumPy is in the docstring.
-Behind them two that cut an interval into pieces. Those of the convnets are in image_kernels.py.
+Behind them two that cut an interval into pieces. Those of the convnets are in images/kernels.py.
 """
 
+from typing import Any
+
+import numba
 import numpy as np
 from numba import njit
 
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
-ROW_PASS = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+ROW_PASS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 
 
 @njit(**ROW_PASS)
@@ -75,6 +78,14 @@ def affine(D, scale, shift):
         for i in range(n):
             row[i] = scale[u] * row[i] + shift[u]
             row[n + i] *= scale[u]
+
+
+def threading_layer() -> str | None:
+    """The threads that numba has started in this process, "omp", "tbb" or "workqueue"; None if no kernel needed any."""
+    try:
+        return numba.threading_layer()
+    except ValueError:  # not yet
+        return None
 
 
 # Pieces. D is a dual array with one point for each piece of an interval, its midpoint (regions.py).

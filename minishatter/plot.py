@@ -1,10 +1,19 @@
 """Panels that take arrays and an `ax`: one style, one colour per architecture, darker with depth."""
 
 import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from . import arguments, files
 
@@ -12,49 +21,82 @@ from . import arguments, files
 COLOUR = {"feedforward": "#D55E00", "resnet": "#0072B2", "resnet 0.1": "#009E73", "highway": "#CC79A7",
           "brown": "#7A4B1E", "white": "#777777", "theory": "#000000", "paper": "#000000"}
 
-STYLE = {"figure.dpi": 100, "savefig.dpi": 110, "figure.constrained_layout.use": True, "font.size": 9,
+STYLE: Any = {"figure.dpi": 100, "savefig.dpi": 110, "figure.constrained_layout.use": True, "font.size": 9,
          "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8,
-         "lines.linewidth": 1.2, "legend.frameon": False, "legend.fontsize": 8, "image.interpolation": "nearest"}
+         "lines.linewidth": 1.2, "legend.frameon": False, "legend.fontsize": 8, "image.interpolation": "nearest",
+         "svg.hashsalt": "minishatter"}  # else the names inside an SVG are random
+
+# What each format would say about when and by what it was written. Without, the same figure is the same file.
+FORMATS = {".png": {"Software": None}, ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+           ".svg": {"Creator": None, "Date": None}}
 
 
-def panels(rows, columns, size, **kwargs):
-    """plt.subplots in the house style: figure and an array (rows, columns) of axes; size in inches."""
-    plt.style.use(STYLE)
-    return plt.subplots(rows, columns, figsize=size, squeeze=False, **kwargs)
+def style():
+    """The house style as a context or a decorator: outside of it the settings of matplotlib stay the user's."""
+    return matplotlib.rc_context(STYLE)
 
 
-def page(size):
-    """An empty figure in the house style, to be divided into subfigures."""
-    plt.style.use(STYLE)
-    return plt.figure(figsize=size)
+def use_style() -> None:
+    """The house style from here on, for a script that draws for itself, as a tutorial does."""
+    matplotlib.rcParams.update(STYLE)
 
 
-def save(fig, path):
-    """Write the figure as a PNG, whole or not at all, and close it."""
+@style()
+def page(size: tuple[float, float]) -> Figure:
+    """An empty figure in the house style, to be divided into subfigures; size in inches.
+
+    In a notebook and at a prompt it is one of pyplot's, so that it shows there. Anywhere else
+    nobody looks: no window, no pyplot, and whatever backend the environment asks for.
+    """
+    if hasattr(sys, "ps1") and matplotlib.get_backend().lower() != "agg":  # a prompt, and a backend that shows
+        import matplotlib.pyplot as plt
+        return plt.figure(figsize=size)
+    fig = Figure(figsize=size)
+    FigureCanvasAgg(fig)
+    return fig
+
+
+@style()
+def panels(rows: int, columns: int, size: tuple[float, float], **kwargs: Any) -> tuple[Figure, np.ndarray]:
+    """A page and its Axes, an array (rows, columns); kwargs are those of plt.subplots, such as sharex."""
+    fig = page(size)
+    return fig, fig.subplots(rows, columns, squeeze=False, **kwargs)
+
+
+def suffix(path: str | os.PathLike) -> str:
+    """The suffix of `path`, in lower case, if a figure can be written in that format."""
+    ending = Path(path).suffix.lower()
+    if ending not in FORMATS:
+        raise ValueError(f"path of a figure must end in {', '.join(FORMATS)}, got {str(path)!r}")
+    return ending
+
+
+@style()
+def save(fig: Figure, path: str | os.PathLike) -> None:
+    """Write the figure, whole or not at all, in the format of the suffix. It stays open if it shows somewhere."""
     if not hasattr(fig, "savefig"):
         raise TypeError(f"fig must be a matplotlib Figure, got {fig!r}")
-    image = io.BytesIO()
-    try:
-        fig.savefig(image, format="png", metadata={"Software": None})
-    finally:
-        plt.close(fig)
+    image, ending = io.BytesIO(), suffix(path)
+    fig.savefig(image, format=ending[1:], metadata=FORMATS[ending])
     files.write(path, image.getvalue())
 
 
-def shades(colour, n):
+def shades(colour: str, n: int) -> list[tuple]:
     """n shades of a colour, from light to full, for growing depth."""
     full = np.array(to_rgb(colour))
     return [tuple(1 - strength * (1 - full)) for strength in np.linspace(0.4, 1.0, arguments.integer("n", n))]
 
 
-def gradient(ax, x, g, colour):
+@style()
+def gradient(ax: Axes, x: np.ndarray, g: np.ndarray, colour: str) -> None:
     """A gradient along the grid."""
     ax.plot(x, arguments.array("g", g, ndim=1), color=colour, linewidth=0.9)
     ax.set_xlim(x[0], x[-1])
     ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
 
 
-def matrix(ax, M, high=None):
+@style()
+def matrix(ax: Axes, M: np.ndarray, high: float | None = None) -> AxesImage:
     """A matrix as an image, dark = large, without ticks."""
     image = ax.imshow(arguments.array("M", M, ndim=2), cmap="magma_r", vmin=0, vmax=high)
     ax.set_xticks([])
@@ -63,7 +105,8 @@ def matrix(ax, M, high=None):
     return image
 
 
-def curves(ax, x, intervals, labels, colours):
+@style()
+def curves(ax: Axes, x: np.ndarray, intervals: list, labels: list, colours: list) -> None:
     """One line for each (value, low, high), arrays over x, with a band from low to high."""
     if not len(intervals) == len(labels) == len(colours) or any(np.shape(i)[:1] != (3,) for i in intervals):
         raise ValueError(f"intervals, labels and colours must be as many, each interval (value, low, high); "
@@ -73,7 +116,8 @@ def curves(ax, x, intervals, labels, colours):
         ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
-def raster(ax, active):
+@style()
+def raster(ax: Axes, active: np.ndarray) -> None:
     """Activation pattern (N inputs, units): a row per unit, a column per input, black = active."""
     active = np.asarray(active)
     if active.ndim != 2:
@@ -83,7 +127,8 @@ def raster(ax, active):
     ax.set_yticks([])
 
 
-def histogram(ax, values, bins, colour):
+@style()
+def histogram(ax: Axes, values: np.ndarray, bins: int | Sequence[float], colour: str) -> None:
     """The fraction of values in each bin."""
     values = arguments.array("values", values)
     ax.hist(values, bins=bins, weights=np.full(values.size, 1 / values.size), color=colour)

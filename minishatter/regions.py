@@ -164,7 +164,7 @@ def explain(net: Layer, a: float, b: float) -> Explanation:
             in all           0           5          +5
     """
     edges, values, flips = _follow(net, *_interval("a", a, "b", b))
-    rows = [[] for _ in edges]
+    rows: list[list[Flip]] = [[] for _ in edges]
     for place, unit, edge_x, on in flips:
         for row, *flip in zip(np.searchsorted(edges, edge_x).tolist(), unit.tolist(), on.tolist()):
             rows[row].append(Flip(place, *flip))

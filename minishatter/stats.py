@@ -83,7 +83,7 @@ def autocorrelation(g: np.ndarray, max_lag: int, subtract_mean: bool = True) -> 
 
 
 def _of_size_one(series):
-    """Each series over its largest absolute value: squares of exploded gradients would overflow, of tiny ones vanish."""
+    """Each series over its largest absolute value: squares of exploded gradients overflow, of tiny ones vanish."""
     largest = np.abs(series).max(axis=-1, keepdims=True)
     return series / np.where(largest > 0, largest, 1.0)
 
@@ -236,4 +236,4 @@ def relative_effective_rank(D: np.ndarray, rng: np.random.Generator, draws: int 
     """
     draws = arguments.integer("draws", draws)
     rank = effective_rank(D)
-    return rank / np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)])
+    return rank / float(np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)]))

@@ -15,13 +15,14 @@ import contextlib
 import csv
 import inspect
 import json
+import multiprocessing
 import os
 import queue
 import sys
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 
-from . import arguments, files
+from . import arguments, files, kernels
 
 IN_FLIGHT = 1000  # cells handed to an executor at a time: more than most clusters have workers, and little memory
 
@@ -50,11 +51,11 @@ def sweep(cell, points, executor=None, path=None, progress=None):
     """
     names = _parameters(cell)
     points = _points(points, names)
-    if executor is not None and not isinstance(executor, Executor):
-        raise TypeError("executor must be a concurrent.futures.Executor, such as ProcessPoolExecutor() or what "
-                        f"the get_executor() of a Dask client returns, got {executor!r}")
+    if executor is not None:
+        _check_executor(executor, cell)
     table = _Table(cell.__name__, names, path)
     todo = [key for key in points if key not in table.rows]
+    table.refuse_look_alikes(points)
     errors = {}
     submit = _here if executor is None else executor.submit
     with contextlib.closing(_finished(submit, cell, points, todo)) as finished:
@@ -71,6 +72,26 @@ def sweep(cell, points, executor=None, path=None, progress=None):
         raise SweepError(f"{len(failures)} of {len(points)} cells {cell.__name__}({', '.join(names)}) raised:",
                          rows, failures) from failures[0][1]
     return rows
+
+
+def _check_executor(executor, cell):
+    """Refuse what is no executor, and processes that could only break."""
+    if not isinstance(executor, Executor):
+        raise TypeError("executor must be a concurrent.futures.Executor, such as ProcessPoolExecutor() or what "
+                        f"the get_executor() of a Dask client returns, got {executor!r}")
+    if not isinstance(executor, ProcessPoolExecutor):
+        return
+    start = getattr(executor, "_mp_context", multiprocessing).get_start_method()  # a pool does not tell it otherwise
+    running = getattr(executor, "_processes", None)
+    if start == "fork" and not running and kernels.threading_layer() in ("omp", "workqueue"):
+        raise ValueError("executor must start its processes afresh, for numba's threads run in this one, and a process "
+                         "forked from here would crash at its first convolution; take ProcessPoolExecutor(mp_context="
+                         'multiprocessing.get_context("spawn"))')
+    home = getattr(sys.modules["__main__"], "__file__", "")
+    if start != "fork" and cell.__module__ == "__main__" and not (home and Path(home).is_file()):
+        raise TypeError(f"cell must be in a file: {cell.__name__} was typed in (a notebook, or a script from the "
+                        f"standard input), where a process that is started by {start!r} cannot find it; put the cell "
+                        "into a file and import it, or take a ThreadPoolExecutor")
 
 
 def _parameters(cell):
@@ -152,6 +173,12 @@ def _read(text):
     return text if isinstance(value, (list, dict)) else value
 
 
+def _loose(key):
+    """A point whose numbers have no type: 200 and 200.0 are the same here, true and 1 are not."""
+    return json.dumps([float(value) if type(value) is int and abs(value) < 2**53 else value
+                       for value in json.loads(key)])
+
+
 class _Table:
     """The finished rows, {key: row}, in memory and in the CSV: the cell's name, its parameters, its columns."""
 
@@ -192,6 +219,15 @@ class _Table:
             self.rows[key] = dict(zip(self.columns, values))
         if whole != data:
             os.truncate(self.path, len(whole))
+
+    def refuse_look_alikes(self, points):
+        """Raise if a finished row has a missing point's numbers in another type: 200 for 200.0, as in a spreadsheet."""
+        alike = {_loose(key): key for key in self.rows if key not in points}
+        for key in points:
+            other = alike.get(_loose(key)) if key not in self.rows else None
+            if other is not None:
+                self._refuse(f"has the row {other} where the point is {key}: did a spreadsheet change it? Put the "
+                             "numbers back as they were, or delete the row")
 
     def add(self, key, point, result):
         """Save a row: on the disk, then in memory. The first row of all decides on the columns."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minishatter import gradients, nets, stats, sweep
+from minishatter import gradients, images, nets, stats, sweep
 
 
 class Gradient(NamedTuple):
@@ -23,6 +23,15 @@ def gradient_of_a_net(depth, width, seed):
     net = nets.feedforward(depth, width, norm="center", rng=np.random.default_rng([seed, depth, width]))
     g = gradients.input_gradient(net, gradients.grid(32))
     return Gradient(stats.autocorrelation(g, 1)[1], np.sqrt(np.mean(g**2)))
+
+
+def convnet(seed):
+    """The size of a gradient through a small convnet, whose kernels run in numba's threads."""
+    rng = np.random.default_rng(seed)
+    net = images.flat_convnet(2, 4, rng=rng)
+    y, cache = net.forward(rng.standard_normal((3, 32, 32, 8)))
+    dx, _ = net.backward(np.ones_like(y), cache)
+    return {"size": float(np.abs(dx).sum())}
 
 
 def logged(depth, width, seed, log, seconds):

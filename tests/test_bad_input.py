@@ -14,9 +14,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, probe,
-                         regions, report, stats, sweep, theory, wide)
+                         regions, report, running, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
-from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, train
+from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
+from minishatter.intervals import Interval
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
 
@@ -139,6 +140,9 @@ COMPOSE = [
 ]
 
 INIT = [
+    bad("cut zero: nothing would be left", init.truncated, 3, 4, RNG, cut=0.0),
+    bad("gain negative", init.truncated, 3, 4, RNG, gain=-1.0),
+    bad("rng legacy", init.truncated, 3, 4, LEGACY),
     bad("fan_in zero", init.normal, 0, 3, 1.0, RNG),
     bad("fan_out a float", init.normal, 3, 3.0, 1.0, RNG),
     bad("std negative", init.normal, 3, 3, -1.0, RNG),
@@ -160,19 +164,28 @@ INIT = [
     bad("fan_in odd", init.looks_linear, 3, 3, RNG),
     bad("fan_in a float", init.looks_linear, 4.0, 3, RNG),
     bad("fan_out zero", init.looks_linear, 4, 0, RNG),
+    bad("fan_in one: the weight that adds up to 0 is 0", init.standardised, 1, 3, RNG),
+    bad("fan_out a float", init.standardised, 3, 3.0, RNG),
+    bad("gain negative", init.standardised, 3, 3, RNG, -1.0),
+    bad("rng a RandomState", init.standardised, 3, 3, LEGACY),
     bad("units zero", init.biases, 0, 1.0, RNG),
     bad("std negative", init.biases, 3, -1.0, RNG),
     bad("rng None", init.biases, 3, 1.0, None),
+    bad("W of an odd length", init.mirrored_parts, np.ones((5, 2))),
+    bad("W without the axis", init.mirrored_parts, np.ones((4, 2)), 2),
+    bad("axis negative", init.mirrored_parts, np.ones((4, 2)), -1),
 ]
 
 # What all builders refuse, by the same words.
 BUILDERS = [row for build, options in ((nets.feedforward, {}), (nets.resnet, {}), (nets.highway, {"gamma2": 0.5}))
-            for row in (bad("depth zero", build, 0, 5, **options, rng=RNG),
+            for row in (bad("depth negative", build, -1, 5, **options, rng=RNG),
                         bad("depth a float", build, 3.0, 5, **options, rng=RNG),
                         bad("depth a boolean", build, True, 5, **options, rng=RNG),
                         bad("depth missing", build, **options, rng=RNG),
                         bad("width zero", build, 3, 0, **options, rng=RNG),
                         bad("width text", build, 3, "wide", **options, rng=RNG),
+                        bad("inputs zero", build, 3, 5, **options, inputs=0, rng=RNG),
+                        bad("inputs a float", build, 3, 5, **options, inputs=2.0, rng=RNG),
                         bad("rng missing", build, 3, 5, **options),
                         bad("rng a seed", build, 3, 5, **options, rng=0),
                         bad("rng a RandomState", build, 3, 5, **options, rng=LEGACY),
@@ -180,10 +193,12 @@ BUILDERS = [row for build, options in ((nets.feedforward, {}), (nets.resnet, {})
                         bad("hidden_bias_std NaN", build, 3, 5, **options, hidden_bias_std=NAN, rng=RNG),
                         bad("hidden_bias_std negative in a net of one layer", build, 1, 5, **options,
                             hidden_bias_std=-1.0, rng=RNG),
-                        bad("depth zero, of the layers one at a time", getattr(nets, f"{build.__name__}_layers"),
-                            0, 5, **options, rng=RNG))]
+                        bad("depth negative, of the layers one at a time", getattr(nets, f"{build.__name__}_layers"),
+                            -1, 5, **options, rng=RNG))]
 
 NETS = BUILDERS + [
+    bad("depth zero", nets.feedforward, 0, 5, rng=RNG),
+    bad("depth zero", nets.highway, 0, 5, gamma2=0.5, rng=RNG),
     bad("norm unknown", nets.feedforward, 3, 5, norm="layer", rng=RNG),
     bad("norm a boolean", nets.feedforward, 3, 5, norm=True, rng=RNG),
     bad("norm a list", nets.feedforward, 3, 5, norm=["batch"], rng=RNG),
@@ -194,6 +209,10 @@ NETS = BUILDERS + [
     bad("norm unknown", nets.resnet, 3, 5, norm="group", rng=RNG),
     bad("alpha NaN", nets.resnet, 3, 5, alpha=NAN, rng=RNG),
     bad("beta text", nets.resnet, 3, 5, beta="0.1", rng=RNG),
+    bad("skip None", nets.resnet, 3, 5, skip=None, rng=RNG),
+    bad("first_std negative", nets.resnet, 3, 5, first_std=-1.0, rng=RNG),
+    bad("alpha zero: nothing to divide by", nets.resnet, 3, 5, alpha=0.0, norm="analytic", rng=RNG),
+    bad("norm of resnets only", nets.feedforward, 3, 5, norm="analytic", rng=RNG),
     bad("gamma2 missing", nets.highway, 3, 5, rng=RNG),
     bad("gamma2 above 1", nets.highway, 3, 5, gamma2=1.5, rng=RNG),
     bad("gamma2 below 0", nets.highway, 3, 5, gamma2=-0.1, rng=RNG),
@@ -222,7 +241,7 @@ ON_A_GRID = [row for function in (gradients.input_gradient, gradients.readable_g
                          bad("net text", function, "resnet", GRID),
                          bad("net of two outputs", function, Chain(SLOPE, Dense([[1.0, 1.0]])), GRID),
                          bad("x of one point", function, SMALL, [1.0]),
-                         bad("x a column", function, SMALL, GRID[:, None]),
+                         bad("x of three axes", function, SMALL, GRID[:, None, None]),
                          bad("x NaN", function, SMALL, [0.0, NAN]),
                          bad("x text", function, SMALL, "grid"),
                          bad("x where the net takes two inputs", function, Chain(Dense([[1.0], [1.0]]), SLOPE), GRID),
@@ -262,9 +281,26 @@ GRADIENTS = ON_A_GRID + [
     bad("pair of floats", gradients.pair_moments, lambda rng: SMALL, GRID, (0.0, 1.0), 2, 0),
     bad("pair outside the grid", gradients.pair_moments, lambda rng: SMALL, GRID, (0, 7), 2, 0),
     bad("runs zero", gradients.pair_moments, lambda rng: SMALL, GRID, (0, 1), 0, 0),
+    bad("build a net", gradients.batch_moments, SMALL, 7, 1, 2, 0),
+    bad("points one", gradients.batch_moments, lambda rng: SMALL, 1, 1, 2, 0),
+    bad("inputs a float", gradients.batch_moments, lambda rng: SMALL, 7, 1.0, 2, 0),
+    bad("x that does not chain with a net of one input", gradients.batch_moments, lambda rng: SMALL, 7, 5, 2, 0),
+    bad("runs zero", gradients.batch_moments, lambda rng: SMALL, 7, 1, 0, 0),
+    bad("seed negative", gradients.batch_moments, lambda rng: SMALL, 7, 1, 2, -1),
 ]
 
 STATS = [
+    bad("x of another length", intervals.slope_interval, np.arange(7.0), np.arange(6.0)),
+    bad("x too few", intervals.slope_interval, np.arange(5.0), np.arange(5.0)),
+    bad("x constant", intervals.slope_interval, np.ones(7), np.arange(7.0)),
+    bad("y NaN", intervals.slope_interval, np.arange(7.0), NAN * np.ones(7)),
+    bad("level above 1", intervals.slope_interval, np.arange(7.0), np.arange(7.0), 1.5),
+    bad("samples too few, of a ratio", intervals.ratio_interval, np.ones(4), np.ones(4)),
+    bad("below of another shape", intervals.ratio_interval, np.ones(7), ONES),
+    bad("below of mean 0", intervals.ratio_interval, np.ones(7), np.zeros(7)),
+    bad("above NaN", intervals.ratio_interval, NAN * np.ones(7), np.ones(7)),
+    bad("below text", intervals.ratio_interval, np.ones(7), "below"),
+    bad("level in percent", intervals.ratio_interval, ONES, ONES, 99),
     bad("samples too few", intervals.mean_interval, [1.0, 2.0, 3.0, 4.0]),
     bad("samples a number", intervals.mean_interval, 1.0),
     bad("samples NaN", intervals.mean_interval, NAN * ONES),
@@ -375,6 +411,9 @@ THEORY = [
     bad("depth zero", theory.batchnorm_resnet, 0),
     bad("beta infinite", theory.batchnorm_resnet, 3, INF),
     bad("beta too large: its square overflows", theory.batchnorm_resnet, 3, 1e200),
+    bad("depth zero", theory.centred_resnet, 0),
+    bad("beta text", theory.centred_resnet, 3, "1"),
+    bad("beta too large: its square overflows", theory.centred_resnet, 3, 1e200),
     bad("depth below 1 / beta^2", theory.batchnorm_resnet_asymptote, 50, 0.1),
     bad("beta zero", theory.batchnorm_resnet_asymptote, 50, 0.0),
     bad("depth a float", theory.highway, 3.0, 0.5),
@@ -397,6 +436,8 @@ THEORY = [
     bad("runs zero", theory.gated_gradients, 3, 5, 0, RNG),
     bad("rng a RandomState", theory.gated_gradients, 3, 5, 7, LEGACY),
     bad("skip infinite", theory.gated_gradients, 3, 5, 7, RNG, skip=INF),
+    bad("share negative", theory.gated_gradients, 3, 5, 7, RNG, share=-1.0),
+    bad("share a boolean", theory.gated_gradients, 3, 5, 7, RNG, share=True),
     bad("(depth|skip|branch) too large: the gradients overflow", theory.gated_gradients, 40, 11, 2, RNG, branch=1e10),
     bad("weights that do not chain", theory.active_paths, [np.ones((1, 3)), np.ones((2, 1))], [np.ones(3)]),
     bad("weights NaN", theory.active_paths, [NAN * np.ones((1, 3)), np.ones((3, 1))], [np.ones(3)]),
@@ -444,20 +485,26 @@ REPORT = [
     bad("name without digits", report.Report, "gradients"),
     bad("name of one digit", report.Report, "7"),
     bad("name None", report.Report, None),
-    bad("predicted NaN", CLAIM, "s", "p", NAN, 1.0, (0.0, 2.0)),
-    bad("predicted text", CLAIM, "s", "p", "one", 1.0, (0.0, 2.0)),
-    bad("measured infinite", CLAIM, "s", "p", 1.0, INF, (0.0, INF)),
-    bad("measured of another shape", CLAIM, "s", "p", 1.0, np.ones(2), (0.0, 2.0)),
-    bad("interval beside the measured value", CLAIM, "s", "p", 1.0, 1.0, (2.0, 3.0)),
-    bad("interval the wrong way round", CLAIM, "s", "p", 1.0, 1.0, (2.0, 0.0)),
-    bad("interval NaN", CLAIM, "s", "p", 1.0, 1.0, (NAN, 2.0)),
-    bad("interval a number", CLAIM, "s", "p", 1.0, 1.0, 0.5),
-    bad("interval of three numbers", CLAIM, "s", "p", 1.0, 1.0, (0.0, 1.0, 2.0)),
-    bad("tolerance negative", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), tolerance=-0.1),
-    bad("in_kind NaN", CLAIM, "s", "p", 1.0, 1.0, (0.0, 2.0), in_kind=NAN),
-    bad("predicted NaN", report.verdict, NAN, (0.0, 2.0), 1.0),
-    bad("measured NaN", report.verdict, 1.0, (0.0, 2.0), NAN),
-    bad("interval the wrong way round", report.verdict, 1.0, (2.0, 0.0), 1.0),
+    bad("predicted NaN", CLAIM, "s", "p", NAN, Interval(1.0, 0.0, 2.0)),
+    bad("predicted text", CLAIM, "s", "p", "one", Interval(1.0, 0.0, 2.0)),
+    bad("measured infinite", CLAIM, "s", "p", 1.0, Interval(INF, 0.0, INF)),
+    bad("measured of another shape", CLAIM, "s", "p", 1.0, np.ones(2)),
+    bad("measured an Interval of several shapes", CLAIM, "s", "p", 1.0, Interval(np.ones(2), 0.0, 2.0)),
+    bad("measured beside its interval", CLAIM, "s", "p", 1.0, Interval(1.0, 2.0, 3.0)),
+    bad("measured in an interval the wrong way round", CLAIM, "s", "p", 1.0, Interval(1.0, 2.0, 0.0)),
+    bad("measured in an interval with NaN", CLAIM, "s", "p", 1.0, Interval(1.0, NAN, 2.0)),
+    bad("measured a number and an Interval", CLAIM, "s", "p", [1.0, 1.0], [1.0, Interval(1.0, 0.0, 2.0)]),
+    bad("measured None", CLAIM, "s", "p", 1.0, None),
+    bad("tolerance negative", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=-0.1),
+    bad("tolerance of another shape", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=[0.1, 0.1]),
+    bad("in_kind NaN", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), in_kind=NAN),
+    bad("predicted NaN", report.verdict, NAN, Interval(1.0, 0.0, 2.0)),
+    bad("measured NaN", report.verdict, 1.0, NAN),
+    bad("measured in an interval the wrong way round", report.verdict, 1.0, Interval(1.0, 2.0, 0.0)),
+    bad("samples of one net", report.figure_tolerance, [0.5], 0.02, 20),
+    bad("samples NaN", report.figure_tolerance, [0.5, NAN], 0.02, 20),
+    bad("reading negative", report.figure_tolerance, [0.5, 0.6], -0.02, 20),
+    bad("runs zero", report.figure_tolerance, [0.5, 0.6], 0.02, 0),
 ]
 
 DIAGNOSE = [
@@ -468,8 +515,27 @@ DIAGNOSE = [
     bad("x too short", probe.diagnose, nets.feedforward(2, 3, rng=RNG), GRID),
     bad("x NaN", probe.diagnose, nets.feedforward(2, 3, rng=RNG), np.full(32, NAN)),
     bad("g too short", probe.diagnose_gradient, GRID),
-    bad("g a matrix", probe.diagnose_gradient, np.ones((2, 32))),
+    bad("g a stack of matrices", probe.diagnose_gradient, np.ones((2, 3, 32))),
+    bad("g of runs too short", probe.diagnose_gradient, ONES),
     bad("active of floats", probe.diagnose_gradient, np.linspace(0, 1, 32), np.ones((32, 3))),
+    bad("active of other inputs", probe.diagnose_gradient, np.linspace(0, 1, 32), np.ones((31, 3), bool)),
+    bad("active of one run for two", probe.diagnose_gradient, np.ones((2, 32)), np.ones((32, 3), bool)),
+    bad("step zero", probe.diagnose_gradient, np.linspace(0, 1, 32), step=0),
+    bad("step NaN", probe.diagnose_gradient, np.linspace(0, 1, 32), step=NAN),
+    bad("gradient an array", probe.along, ONES, GRID, 2 * GRID),
+    bad("gradient returns a vector", probe.along, lambda x: x[:, 0], GRID, 2 * GRID),
+    bad("gradient of other inputs", probe.along, lambda x: x[1:], GRID, 2 * GRID),
+    bad("gradient returns NaN", probe.along, lambda x: NAN * x, GRID, 2 * GRID),
+    bad("gradient overflows", probe.along, lambda x: 1e308 * np.ones_like(x), GRID, GRID + 1),
+    bad("a infinite", probe.along, np.cos, INF * np.ones(7), GRID),
+    bad("a an image", probe.along, np.cos, ONES, ONES + 1),
+    bad("b of another length", probe.along, np.cos, GRID, np.ones(5)),
+    bad("b at a", probe.along, np.cos, GRID, GRID),
+    bad("b too far", probe.along, np.cos, GRID, np.full(7, 1e308)),
+    bad("n too small", probe.along, np.cos, GRID, 2 * GRID, 15),
+    bad("path of another kind", probe.read_gradient, "gradient.txt"),
+    bad("path a number", probe.read_gradient, 3),
+    bad("path to no array", probe.read_gradient, __file__),
     bad("statistics unknown", probe.diagnose, nets.feedforward(2, 3, rng=RNG), np.linspace(-2, 2, 32), "kept"),
 ]
 
@@ -490,11 +556,15 @@ FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
     bad("path a folder", files.write, ".", b"bytes"),
+    bad("folder that is none", files.alone, "nowhere"),
+    bad("folder a file", files.alone, __file__),
 ]
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 DATA = [
+    bad("images a vector", data.normalised, GRID),
+    bad("images of one channel", data.normalised, np.ones((2, 1, 4, 4))),
     bad("batches none", data.load_cifar10, "home", ()),
     bad("batches with an unknown number", data.load_cifar10, "home", (1, 6)),
     bad("batches zero", data.load_cifar10, "home", 0),
@@ -531,6 +601,8 @@ PLOT = [
     bad("columns zero", plot.panels, 1, 0, (4, 3)),
     bad("size NaN", plot.page, (NAN, 3)),
     bad("fig None", plot.save, None, "figure.png"),
+    bad("path without a suffix", plot.save, Figure(), "figure"),
+    bad("path of an unknown format", plot.suffix, "figure.bmp"),
     bad("colou?r unknown", plot.shades, "no colour", 3),
     bad("n zero", plot.shades, "red", 0),
     bad("n a float", plot.shades, "red", 2.5),
@@ -560,6 +632,8 @@ CONV = [
     bad("units zero", conv.BatchNorm2d, 0),
     bad("layer a class", conv.PerPixel, ReLU),
     bad("images a batch of units", conv.PerPixel(CReLU()).forward, ONES),
+    bad("images a batch of units", conv.ReLU2d().forward, ONES),
+    bad("images a batch of units", conv.CReLU2d().forward, ONES),
     bad("images smaller than the kernel", conv.Conv2d(np.ones((2, 3, 3, 3)), padding=0).forward, np.ones((3, 2, 5, 1))),
     bad("size zero", conv.AveragePool, 0),
     bad("images smaller than a window", conv.AveragePool(6).forward, np.ones((3, 5, 7, 1))),
@@ -571,6 +645,7 @@ CONV = [
     bad("activation unknown", convnets.convnet, 14, activation="prelu", rng=RNG),
     bad("norm unknown", convnets.convnet, 14, norm="center", rng=RNG),
     bad("init without its activation", convnets.convnet, 14, init="looks_linear", rng=RNG),
+    bad("init without its activation", convnets.convnet, 14, activation="crelu", init="delta_orthogonal", rng=RNG),
     bad("depth not 8 k", convnets.convresnet, 8, rng=RNG),
     bad("beta NaN", convnets.convresnet, 14, beta=NAN, rng=RNG),
     bad("depth odd with skips", convnets.flat_convnet, 3, beta=0.1, rng=RNG),
@@ -596,6 +671,17 @@ TRAIN = [
     bad("epochs zero", train.fit, SMALL, IMAGES, LABELS, epochs=0),
     bad("batch zero", train.fit, SMALL, IMAGES, LABELS, epochs=1, batch=0),
     bad("seed negative", train.fit, SMALL, IMAGES, LABELS, epochs=1, seed=-1),
+    bad("schedule unknown", train.fit, SMALL, IMAGES, LABELS, epochs=1, schedule="cosine"),
+    bad("schedule a class", train.fit, SMALL, IMAGES, LABELS, epochs=1, schedule=schedules.Plateau),
+    bad("step behind the schedule's end", train.fit, SMALL, IMAGES, LABELS, epochs=3, schedule=schedules.Cosine(2, 0)),
+    bad("window zero", schedules.Plateau, 0),
+    bad("threshold NaN", schedules.Plateau, threshold=NAN),
+    bad("patience a float", schedules.Plateau, patience=2.0),
+    bad("factor below 1", schedules.Plateau, factor=0.1),
+    bad("steps zero", schedules.Cosine, 0),
+    bad("warmup as long as the schedule", schedules.Cosine, 100, 100),
+    bad("warmup negative", schedules.Cosine, 100, -1),
+    bad("step behind the end", schedules.Cosine(10, 2).rate, 1.0, 10, []),
     bad("images with three axes", train.shift_and_flip, IMAGES[0], RNG),
     bad("shift negative", train.shift_and_flip, IMAGES, RNG, -1),
     bad("rng legacy", train.shift_and_flip, IMAGES, LEGACY),
@@ -616,11 +702,9 @@ TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS 
 
 @pytest.fixture
 def empty_folder(tmp_path, monkeypatch):
-    """The current folder for the test; no window opens, and afterwards no figure stays open."""
+    """The current folder for the test."""
     monkeypatch.chdir(tmp_path)
-    plot.plt.switch_backend("Agg")
-    yield tmp_path
-    plot.plt.close("all")
+    return tmp_path
 
 
 @pytest.mark.parametrize("argument, function, args, kwargs", TABLE)
@@ -636,7 +720,7 @@ def test_bad_input_is_refused_by_name(argument, function, args, kwargs, empty_fo
 def test_a_refused_claim_is_not_kept():
     log = report.Report("01_test")
     with pytest.raises(ValueError):
-        log.claim("s", "p", NAN, 1.0, (0.0, 2.0))
+        log.claim("s", "p", NAN, 1.0)
     assert log.claims == []
 
 
@@ -645,13 +729,16 @@ def test_a_refused_claim_is_not_kept():
 # They take no arguments, or any: a label is only printed.
 ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU", "layers.CReLU",
                  "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten",
-                 "report.quick", "report.folder", "report.progress"}
+                 "schedules.Schedule", "running.quick", "running.folder", "running.progress", "plot.style",
+                 "plot.use_style"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
-                   wide, sweep, files, report, plot, conv, filters, convnets, train, checkpoint, clusters, data, download):
+                   wide, sweep, files, running, report, plot, conv, filters, convnets, schedules, train, checkpoint,
+                   clusters,
+                   data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -209,6 +209,7 @@ def test_no_line_of_a_solution_is_in_the_students_folder(released):
 
 # Lines of other, given functions too: a solution has them in common with code that everybody reads.
 SHARED = {
+    "grads: Grads = {}",                                         # Chain.backward
     "xhat, std = cache",                                         # BatchNorm.tangent
     'with np.errstate(over="ignore", invalid="ignore"):',        # wherever gradients may overflow
     "x, layers = _checked(net, x, statistics)",                  # input_gradient, the same by another way
@@ -224,7 +225,7 @@ def test_the_students_folder_has_no_grader_and_no_solution_elsewhere(released):
     for path in (released / "student").rglob("*.*"):
         assert SECRET.encode() not in path.read_bytes()
     needed = {task.tutorial for task in manifest.TASKS}
-    assert {name[10:12] for name in names if name.startswith("tutorials/")} == {*needed, "__"}
+    assert {name[10:12] for name in names if name.startswith("tutorials/")} == {*needed, "__", "co"}  # conventions.py
     handout = (released / "student" / "HANDOUT.md").read_text()
     places = [handout.index(f"| {task.number} `{task.object}`") for task in manifest.TASKS]
     assert places == sorted(places) and all(question.text in handout for question in QUESTIONS)

@@ -12,7 +12,8 @@ import pytest
 
 from minishatter import nets
 from minishatter.compose import Chain, Sum
-from minishatter.gradients import ensemble, grid, input_gradient, neuron_gradients, pair_moments, readable_gradient
+from minishatter.gradients import (batch_moments, ensemble, grid, input_gradient, neuron_gradients, pair_moments,
+                                   readable_gradient)
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 
 X = grid(12)  # even: 0 is not on the grid, where every unit of a centred first branch has its kink
@@ -212,6 +213,31 @@ def test_pair_moments_are_means_over_the_units():
     for run, row in enumerate(moments):
         a, b = neuron_gradients(build(np.random.default_rng([5, run])), X)[[2, 9]]
         assert_same(row, np.array([a @ a, a @ b, b @ b]) / WIDTH)
+
+
+def test_batch_moments_are_sums_over_the_units_and_means_over_all_pairs():
+    """By hand: the batch is drawn first, and each net and batch can be made again alone."""
+    def vectors(rng):
+        return nets.resnet(2, 5, inputs=3, norm="center", rng=rng)
+
+    for run, (variance, covariance) in enumerate(batch_moments(vectors, 7, 3, 3, seed=5)):
+        rng = np.random.default_rng([5, run])
+        x = rng.standard_normal((7, 3))
+        dn = neuron_gradients(vectors(rng), x)
+        products = dn @ dn.T
+        assert variance == pytest.approx(np.diag(products).mean(), rel=1e-12)
+        assert covariance == pytest.approx(products[np.triu_indices(7, 1)].mean(), rel=1e-10, abs=1e-12)
+
+
+def test_neuron_gradients_at_vectors_are_the_last_step_before_the_input():
+    """dx = dn W^T, and a column of numbers is the same as the numbers."""
+    net = nets.feedforward(3, 5, inputs=4, rng=np.random.default_rng(0))
+    x = np.random.default_rng(1).standard_normal((7, 4))
+    scalar = nets.feedforward(3, 5, norm="batch", rng=np.random.default_rng(2))
+    _, cache = net.forward(x)
+    dx, _ = net.backward(np.ones((7, 1)), cache)
+    np.testing.assert_allclose(neuron_gradients(net, x) @ net.layers[0].params["W"].T, dx, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(neuron_gradients(scalar, X[:, None]), neuron_gradients(scalar, X))
 
 
 def test_ensemble_reports_progress():

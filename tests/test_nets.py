@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from minishatter import nets
+from minishatter import gradients, nets
 from minishatter.compose import Chain, Sum, active_units
+from minishatter.intervals import mean_interval
 from minishatter.layers import CReLU, Dense, PReLU, ReLU
-from minishatter.stats import mean_interval
 
 LEVEL = 0.9999  # of every interval: with fixed seeds, a test that passes once passes always
 RECTIFIERS = {"relu": ReLU, "crelu": CReLU, "prelu": PReLU}
@@ -67,6 +67,36 @@ def test_highway_is_a_resnet_without_norm(rng):
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_depth_is_the_number_of_rectifiers(build, depth, rng):
     assert len(active_units(build(depth, 5, rng=rng), np.ones((2, 1)))) == depth
+
+
+@pytest.mark.parametrize("skip, beta", [(0.0, 1.0), (1.0, 1.0), (1.0, 0.1)])
+@pytest.mark.parametrize("depth", [2, 4, 10])
+def test_figure_2_counts_weight_matrices(skip, beta, depth, rng):
+    """resnet(L - 2) has L of them, and L - 2 rectifiers."""
+    net = nets.resnet(depth - 2, 5, skip=skip, beta=beta, first_std=2**0.5, rng=rng)
+    assert sum(key.endswith("W") for key in net.params) == depth
+    assert len(active_units(net, np.ones((2, 1)))) == depth - 2
+    assert [layer.weights for layer in net.layers[1:-1]] == [(skip, beta)] * (depth - 2)
+
+
+def test_without_skip_a_resnet_is_a_feedforward_net(rng):
+    """The same values and gradients as the chain of its branches, statistics held and through."""
+    net, x = nets.resnet(3, 5, skip=0.0, rng=rng), np.linspace(-2, 2, 16)
+    first, *skips, last = net.layers
+    chain = Chain(first, *(layer for skip in skips for layer in skip.branches[1].layers), last)
+    assert kinds(chain) == ["Dense", *3 * ["BatchNorm", "ReLU", "Dense"], "Dense"]
+    np.testing.assert_array_equal(net.forward(x[:, None])[0], chain.forward(x[:, None])[0])
+    for statistics in ("held", "through"):
+        np.testing.assert_allclose(gradients.input_gradient(net, x, statistics),
+                                   gradients.input_gradient(chain, x, statistics), rtol=1e-12, atol=1e-12)
+
+
+def test_a_resnet_of_depth_0_is_linear(rng):
+    """Figure 2's L = 2: all its gradients are one number, the sum of v_u w_u."""
+    net = nets.resnet(0, 7, rng=rng)
+    slope = (net.layers[0].params["W"] @ net.layers[1].params["W"])[0, 0]
+    assert kinds(net) == ["Dense", "Dense"]
+    np.testing.assert_allclose(gradients.input_gradient(net, np.linspace(-2, 2, 16), "through"), slope, rtol=1e-12)
 
 
 @every_builder
@@ -140,8 +170,25 @@ def test_the_first_layer_is_normal(build, options, std, rng):
     assert_variance(first.params["b"], std**2)
 
 
+def test_first_std_sets_the_first_weights_alone(rng):
+    net = nets.resnet(1, 2003, first_std=2**0.5, rng=rng)
+    assert_variance(net.layers[0].params["W"], 2.0)
+    assert_variance(net.layers[0].params["b"], 1.0)
+    assert_variance(net.layers[-1].params["W"], 1 / 2003)
+
+
+@every_builder
+def test_the_first_layer_of_many_inputs_keeps_their_mean_square(build, rng):
+    """Weights N(0, 1 / inputs)."""
+    W = next(lazily(build)(1, 503, inputs=11, rng=rng)).params["W"]
+    assert W.shape == (11, 503)
+    assert_variance(W, 1 / 11)
+
+
 @pytest.mark.parametrize("activation, init, variance", [
     ("relu", "he", 2 / 40), ("crelu", "he", 2 / 80), ("prelu", "he", 2 / (1 + 0.25**2) / 40),
+    ("relu", "standardised", 2 / (1 - 1 / np.pi) / 40), ("crelu", "standardised", 2 / (1 - 1 / np.pi) / 80),
+    ("prelu", "standardised", 1 / ((1 + 0.25**2) / 2 - 0.75**2 / (2 * np.pi)) / 40),
     ("relu", "glorot", 2 / 80), ("relu", "orthogonal", 2 / 40),
     ("crelu", "looks_linear", 1 / 40), ("prelu", "looks_linear", 1 / 40)])
 def test_the_hidden_weights_make_up_for_the_rectifier(activation, init, variance, rng):
@@ -150,6 +197,42 @@ def test_the_hidden_weights_make_up_for_the_rectifier(activation, init, variance
     weights = np.concatenate([dense.params["W"] for dense in hidden_denses(net)])
     assert weights.shape == (10 * (80 if activation == "crelu" else 40), 40)
     assert_variance(weights, variance)
+
+
+@pytest.mark.parametrize("activation", RECTIFIERS)
+def test_standardised_weights_keep_the_variance_of_the_signal(activation, rng):
+    """Behind every rectifier, over nets: N(0, 1) goes in, and mean square 1 comes out of each Dense."""
+    squares = []
+    for _ in range(300):
+        value = rng.standard_normal((1, 40))
+        for layer in nets.feedforward(4, 40, inputs=40, activation=activation, init="standardised", bias_std=0.0,
+                                      rng=rng).layers[:-1]:
+            value, _ = layer.forward(value)
+            squares += [np.mean(value**2)] if isinstance(layer, Dense) else []
+    interval = mean_interval(np.array(squares).reshape(300, 4), LEVEL)
+    assert (interval.low < 1).all() and (interval.high > 1).all()
+
+
+@pytest.mark.parametrize("alpha, beta, bias_std, hidden_bias_std", [(1, 1, 0, 0), (0.8, 0.5, 1, 0.5)])
+def test_the_analytic_norm_divides_by_the_mean_square(alpha, beta, bias_std, hidden_bias_std, rng):
+    """What reaches each rectifier has mean square 1 over nets, for an input of mean square 1."""
+    x, squares = np.ones((1, 7)), []
+    for _ in range(1000):
+        net = nets.resnet(5, 20, inputs=7, alpha=alpha, beta=beta, norm="analytic", bias_std=bias_std,
+                          hidden_bias_std=hidden_bias_std, rng=rng)
+        _, cache = net.forward(x)
+        squares.append([np.mean(branch_cache[1][0].x**2) * net.layers[place].branches[1].layers[0].params["scale"][0]**2
+                        for place, branch_cache in enumerate(cache[1:-1], start=1)])
+    interval = mean_interval(np.array(squares), LEVEL)
+    assert (interval.low < 1).all() and (interval.high > 1).all()
+    assert (interval.high - interval.low < 0.5).all()
+
+
+def test_the_analytic_norm_by_hand(rng):
+    """v_l = beta^2 l + 1 without biases: Theorem 3."""
+    net = nets.resnet(4, 3, beta=0.5, norm="analytic", bias_std=0.0, rng=rng)
+    scales = [layer.branches[1].layers[0].params["scale"] for layer in net.layers[1:-1]]
+    np.testing.assert_allclose(scales, [3 * [(0.25 * l + 1)**-0.5] for l in range(4)], rtol=1e-14)
 
 
 # Lazily, layer by layer.
@@ -197,7 +280,9 @@ MONTE_CARLO = {
     "hidden biases": (partial(nets.feedforward, hidden_bias_std=0.5), 1.0),
     "resnet": (partial(nets.resnet, norm=None), 2.0**3),
     "resnet, alpha and beta": (partial(nets.resnet, norm=None, alpha=0.8, beta=0.5), (0.64 * 1.25)**3),
+    "resnet, skip and first_std": (partial(nets.resnet, norm=None, skip=0.5, first_std=1.2), 1.44 * 1.25**3),
     "highway": (partial(nets.highway, gamma2=0.6), 1.0),
+    "analytic": (partial(nets.resnet, norm="analytic", bias_std=0.0), 4.0),
 }
 
 

@@ -1,6 +1,9 @@
-"""Panels draw what they are given, and a figure is saved whole or not at all."""
+"""Panels draw what they are given, in the house style and in no other's way; a figure is saved whole or not at all."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import matplotlib
 
@@ -14,29 +17,51 @@ from matplotlib.colors import to_rgb
 from minishatter import plot
 
 
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def settings():
+    """Whatever is drawn, the settings of matplotlib are afterwards what they were."""
+    before = dict(matplotlib.rcParams)
+    yield before
+    assert dict(matplotlib.rcParams) == before
+
+
 @pytest.fixture
 def ax():
-    with matplotlib.rc_context():
-        fig, axes = plot.panels(1, 1, (3, 2))
-        yield axes[0, 0]
-        plt.close(fig)
+    fig, axes = plot.panels(1, 1, (3, 2))
+    return axes[0, 0]
 
 
-def test_panels_are_always_a_matrix(ax):
+def test_panels_are_always_a_matrix():
     fig, axes = plot.panels(2, 3, (6, 4), sharex=True)
     assert axes.shape == (2, 3)
     np.testing.assert_allclose(fig.get_size_inches(), (6, 4))
-    plt.close(fig)
 
 
-def test_a_page_is_an_empty_figure_in_the_same_style(ax):
+def test_a_page_is_an_empty_figure_in_the_same_style():
     fig = plot.page((5, 4))
     np.testing.assert_allclose(fig.get_size_inches(), (5, 4))
     assert fig.axes == [] and fig.get_constrained_layout()
-    plt.close(fig)
 
 
-def test_save_writes_a_png_and_closes_the_figure(ax, tmp_path):
+def test_what_is_drawn_is_in_the_house_style_whatever_the_users(settings):
+    with matplotlib.rc_context({"lines.linewidth": 7, "font.size": 20, "axes.spines.top": True}):
+        _, axes = plot.panels(1, 1, (3, 2))
+        plot.curves(axes[0, 0], np.arange(2.0), [np.zeros((3, 2))], ["one"], ["red"])
+    assert axes[0, 0].lines[0].get_linewidth() == plot.STYLE["lines.linewidth"]
+    assert axes[0, 0].xaxis.label.get_fontsize() == plot.STYLE["font.size"]
+    assert not axes[0, 0].spines["top"].get_visible()
+
+
+def test_a_script_of_its_own_may_draw_all_in_the_house_style():
+    with matplotlib.rc_context():
+        plot.use_style()
+        assert {name: matplotlib.rcParams[name] for name in plot.STYLE} == plot.STYLE
+
+
+def test_save_writes_a_png_into_a_new_folder(ax, tmp_path):
     ax.plot([0, 1])
     path = tmp_path / "new" / "folder" / "figure.png"
     plot.save(ax.figure, path)
@@ -44,16 +69,69 @@ def test_save_writes_a_png_and_closes_the_figure(ax, tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert (width, height) == (330, 220)  # 3 x 2 inches at 110 dots
     assert os.listdir(path.parent) == ["figure.png"]
-    assert not plt.fignum_exists(ax.figure.number)
 
 
-def test_the_same_figure_is_the_same_file(ax, tmp_path):
+@pytest.mark.parametrize("suffix, begins", [(".png", b"\x89PNG"), (".PNG", b"\x89PNG"), (".pdf", b"%PDF-"),
+                                            (".svg", b"<?xml")])
+def test_the_format_is_that_of_the_suffix(ax, tmp_path, suffix, begins):
+    plot.save(ax.figure, tmp_path / f"figure{suffix}")
+    assert (tmp_path / f"figure{suffix}").read_bytes().startswith(begins)
+
+
+# Where it shows: nobody looks at a script's figures; a notebook or a prompt shows those of pyplot.
+
+
+ELSEWHERE = """
+import sys
+from minishatter import plot
+fig, axes = plot.panels(1, 2, (4, 2))
+plot.gradient(axes[0, 0], [0.0, 1.0], [1.0, 2.0], "red")
+plot.save(fig, sys.argv[1])
+sys.exit("matplotlib.pyplot" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "module://no.such.backend", "TkAgg"])
+def test_a_script_needs_no_backend(tmp_path, backend):
+    """Such as the one that a notebook hands down to the commands it starts, which works nowhere else."""
+    env = os.environ | {"MPLBACKEND": backend}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", ELSEWHERE, tmp_path / "figure.png"], cwd=ROOT, env=env,
+                          capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+@pytest.fixture
+def at_a_prompt(monkeypatch):
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    yield
+    plt.close("all")
+
+
+def test_at_a_prompt_a_figure_shows_and_stays_open_when_saved(at_a_prompt, tmp_path, monkeypatch):
+    monkeypatch.setattr(matplotlib, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
+    fig, _ = plot.panels(1, 1, (3, 2))
+    plot.save(fig, tmp_path / "figure.png")
+    assert plt.fignum_exists(fig.number) and fig.get_constrained_layout()
+
+
+def test_at_a_prompt_without_a_screen_figures_do_not_pile_up(at_a_prompt, tmp_path):
+    fig, _ = plot.panels(1, 1, (3, 2))  # the backend is Agg
+    plot.save(fig, tmp_path / "figure.png")
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("suffix", plot.FORMATS)
+def test_the_same_figure_is_the_same_file(tmp_path, suffix, monkeypatch):
     """No date and no version of matplotlib inside, so that git sees a change only if the picture changes."""
-    ax.plot([0, 1])
-    for name in ("a.png", "b.png"):
-        plot.save(ax.figure, tmp_path / name)
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert b"matplotlib" not in (tmp_path / "a.png").read_bytes()
+    for name, epoch in (("a", "0"), ("b", "1000000000")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        fig, axes = plot.panels(1, 1, (3, 2))
+        plot.curves(axes[0, 0], np.arange(2.0), [np.zeros((3, 2))], ["one"], ["red"])
+        plot.save(fig, tmp_path / (name + suffix))
+    written = (tmp_path / f"a{suffix}").read_bytes()
+    assert written == (tmp_path / f"b{suffix}").read_bytes()
+    assert matplotlib.__version__.encode() not in written
 
 
 def failing_savefig(fig, file, **kwargs):
@@ -75,7 +153,6 @@ def test_a_failing_save_leaves_the_old_picture_and_nothing_else(ax, tmp_path, mo
         plot.save(ax.figure, path)
     assert path.read_bytes() == b"the old picture"
     assert os.listdir(tmp_path) == ["figure.png"]
-    assert not plt.fignum_exists(ax.figure.number)
 
 
 def test_gradient_is_drawn_over_the_grid(ax):

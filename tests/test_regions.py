@@ -30,7 +30,7 @@ def backward(net, x):
 
 def nested(width, rng):
     """Sums in sums, branches with kinks of their own, weights, a CReLU, a PReLU and an Affine layer."""
-    dense = lambda fan_in, fan_out: Dense(he(fan_in, fan_out, rng), rng.standard_normal(fan_out))  # noqa: E731
+    dense = lambda fan_in, fan_out: Dense(he(fan_in, fan_out, rng), rng.standard_normal(fan_out))
     affine = Affine(rng.uniform(0.5, 2, width), rng.standard_normal(width))
     inner = Sum(Chain(dense(width, width), PReLU(0.3)), Chain(affine, ReLU(), dense(width, width)), ReLU())
     outer = Sum(inner, Chain(CReLU(), dense(2 * width, width)), Identity(), weights=(0.5, -1.0, 2.0))

@@ -1,4 +1,4 @@
-"""Sweeps: every engine gives the same rows; a kill loses nothing that was finished; failures are told, not swallowed."""
+"""Sweeps: every engine gives the same rows; a kill loses nothing that was finished; failures are told, not hidden."""
 
 import csv
 import functools
@@ -22,7 +22,7 @@ import distributed
 import numpy as np
 import pytest
 
-from minishatter import report
+from minishatter import running
 from minishatter.sweep import IN_FLIGHT, SweepError, sweep
 from tests import cells
 
@@ -162,7 +162,7 @@ def test_a_point_gives_the_cell_what_the_csv_says():
 def test_progress_wraps_what_is_still_to_do(path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     sweep(cells.echo, [(n,) for n in range(4)], path=path)
-    sweep(cells.echo, [(n,) for n in range(8)], path=path, progress=report.progress("echo"))
+    sweep(cells.echo, [(n,) for n in range(8)], path=path, progress=running.progress("echo"))
     assert capsys.readouterr().err == "".join(f"echo: {n}/4\n" for n in (1, 2, 3, 4))
 
 
@@ -311,6 +311,59 @@ def test_a_cell_that_has_changed_its_columns_is_refused(path):
     assert path.read_text() == "cell,kind,b\nreturns,old,1\n"
 
 
+@pytest.mark.parametrize("value, point", [(200, 200.0), (200.0, 200)])
+def test_a_row_that_a_spreadsheet_has_changed_is_refused(path, value, point):
+    """200.0 becomes 200 there: the cell would run again, beside the old row."""
+    sweep(cells.echo, [(value,)], path=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="spreadsheet"):
+        sweep(cells.echo, [(point,)], path=path)
+    assert path.read_bytes() == before
+    assert len(sweep(cells.echo, [(value,), (point,)], path=path)) == 2  # both, if both are asked for
+
+
+# Processes that could only break.
+
+AFTER_USE = """
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from minishatter.sweep import sweep
+from tests import cells
+
+if __name__ == "__main__":
+    points = [(seed,) for seed in range(3)]
+    here = sweep(cells.convnet, points)
+    pool = {"fork": lambda: ProcessPoolExecutor(2, mp_context=get_context("fork")),
+            "spawn": lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")),
+            "threads": lambda: ThreadPoolExecutor(2)}[sys.argv[1]]()
+    try:
+        print(sweep(cells.convnet, points, pool) == here)
+    except ValueError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("pool, answers", [("fork", "True|executor must start its processes afresh.*spawn.*"),
+                                           ("spawn", "True"), ("threads", "True")], ids=["fork", "spawn", "threads"])
+@pytest.mark.parametrize("layer", ["default", "omp", "workqueue"])
+def test_convnets_in_workers_after_convnets_here(pool, answers, layer, tmp_path):
+    """The rows, or an error that says what to do; whatever threads numba offers."""
+    (tmp_path / "script.py").write_text(AFTER_USE)
+    env = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_THREADING_LAYER": layer}
+    done = subprocess.run([sys.executable, tmp_path / "script.py", pool], cwd=ROOT, env=env, capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 0 and re.fullmatch(answers, done.stdout.strip()), done.stdout + done.stderr
+
+
+def test_a_cell_that_was_typed_in_needs_a_file():
+    script = ("from concurrent.futures import ProcessPoolExecutor\nfrom multiprocessing import get_context\n"
+              "from minishatter.sweep import sweep\n\ndef cell(n):\n    return {'square': n**2}\n\n"
+              "sweep(cell, [(2,)], ProcessPoolExecutor(1, mp_context=get_context('spawn')))\n")
+    done = subprocess.run([sys.executable, "-"], input=script, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "TypeError: cell must be in a file" in done.stderr
+
+
 # Failing cells.
 
 ENGINES = {"serial": lambda: None, "threads": lambda: ThreadPoolExecutor(2), "processes": processes}
@@ -328,7 +381,8 @@ def test_a_cell_that_raises_is_reported_and_tried_again(engine, path, tmp_path, 
     assert [row["square"] for row in error.rows] == [n**2 for n in range(0, 9, 2)]
     assert len(lines(path)) == 6  # the rest went on, and was saved
     text = str(error)
-    assert "4 of 9 cells fails_until(value, flag) raised" in text and f"(1, {str(flag)!r}): ValueError('1 is odd'" in text
+    assert "4 of 9 cells fails_until(value, flag) raised" in text
+    assert f"(1, {str(flag)!r}): ValueError('1 is odd'" in text
     assert isinstance(error.__cause__, ValueError)
     flag.touch()
     rows = sweep(cells.fails_until, points, executor, path)
@@ -340,7 +394,8 @@ def test_a_cell_that_raises_is_reported_and_tried_again(engine, path, tmp_path, 
 
 def test_a_sweep_error_survives_the_way_between_processes():
     error = pickle.loads(pickle.dumps(SweepError("two cells", [{"n": 1}], [((2,), ValueError("odd"))])))
-    assert (error.rows, error.failures[0][0], str(error)) == ([{"n": 1}], (2,), "two cells\n    (2,): ValueError('odd')")
+    assert (error.rows, error.failures[0][0]) == ([{"n": 1}], (2,))
+    assert str(error) == "two cells\n    (2,): ValueError('odd')"
 
 
 def test_a_broken_pool_loses_no_finished_row(path, log):

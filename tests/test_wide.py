@@ -37,7 +37,7 @@ def test_input_gradients_of_one_layer_in_closed_form():
 
 @pytest.mark.parametrize("slope", [0.0, 0.25, 1.0])
 def test_the_derivatives_are_those_of_the_covariance(slope):
-    """d/dx and d^2/dx dy of K(x, y), three layers, against central differences; step 1e-4: error 1e-8 of order-one curvature."""
+    """d/dx and d^2/dx dy of K(x, y), three layers, against central differences; step 1e-4: error 1e-8."""
     def covariance(x, y):
         K = wide.first_layer(np.array([x, y]), 0.7)
         for _ in range(3):

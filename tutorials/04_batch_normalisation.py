@@ -12,7 +12,8 @@ the paper.
 import numpy as np
 
 from minishatter import active_units, gradients, intervals, nets, plot, stats
-from minishatter.report import Report, progress, quick
+from minishatter.report import Report
+from minishatter.running import progress, quick
 
 RUNS = 6 if quick() else 100
 DEPTH = 10 if quick() else 50
@@ -20,6 +21,7 @@ WIDTH, SEED = 100, 3
 DEPTHS = (2, DEPTH) if quick() else (2, 10, 50)
 x = gradients.grid()[:, None]
 report = Report("04_batch_normalisation")
+plot.use_style()
 NETS = {
     "feedforward": lambda depth, rng: nets.feedforward(depth, WIDTH, rng=rng),
     "feedforward with BN": lambda depth, rng: nets.feedforward(depth, WIDTH, norm="batch", rng=rng),
@@ -92,8 +94,8 @@ plot.save(fig, report.figure)
 
 # %%
 def last_layer(statement, source, predicted, name, row, in_kind):
-    interval = [part[row, -1] for part in activity[name]]
-    print(report.claim(f"{statement}, layer {DEPTH}", source, predicted, interval[0], interval[1:], in_kind=in_kind))
+    print(report.claim(f"{statement}, layer {DEPTH}", source, predicted, activity[name].at((row, -1)),
+                       in_kind=in_kind))
 
 
 last_layer("with BN: active", "figure 3", 0.5, "feedforward with BN", 0, 0.05)
@@ -124,18 +126,18 @@ def single(active):
 
 
 frozen = over_nets("feedforward", constant)
-print(report.claim(f"without BN: fraction of constant units, depth {DEPTH}", "figure 4: all units", 1.0, frozen.value,
-                   frozen[1:], in_kind=0.1))
+print(report.claim(f"without BN: fraction of constant units, depth {DEPTH}", "figure 4: all units", 1.0, frozen,
+                   in_kind=0.1))
 salt = over_nets("feedforward with BN", single)
 print(report.claim(f"with BN: fraction of runs of length 1, depth {DEPTH}",
-                   "figure 4: salt and pepper; coin flips give 1/2", 0.5, salt.value, salt[1:], in_kind=0.1))
+                   "figure 4: salt and pepper; coin flips give 1/2", 0.5, salt, in_kind=0.1))
 lengths = {name: over_nets(name, typical_run) for name in NETS}
 for name, interval in lengths.items():
     print(f"  typical run {interval.value:7.2f} [{interval.low:.2f}, {interval.high:.2f}]  {name}")
 means = [lengths[name].value for name in ("feedforward with BN", "resnet with BN", "feedforward")]
 rank = float(np.argsort(np.argsort(means))[1] + 1)
 print(report.claim(f"resnet: rank of its typical run between feedforward with and without BN, depth {DEPTH}",
-                   "figure 4: in between", 2.0, rank, (rank, rank)))
+                   "figure 4: in between", 2.0, rank))
 report.write()
 
 # %% [markdown]

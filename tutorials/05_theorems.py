@@ -14,7 +14,8 @@ from statistics import NormalDist
 import numpy as np
 
 from minishatter import Chain, Dense, ReLU, active_units, gradients, intervals, nets, plot, stats, theory, wide
-from minishatter.report import LEVEL, Report, progress, quick
+from minishatter.report import LEVEL, Report
+from minishatter.running import progress, quick
 
 GATED_RUNS = 2_000 if quick() else 40_000
 RUNS = 50 if quick() else 600
@@ -23,6 +24,7 @@ DEPTHS = (2, 4, 10) if quick() else (2, 4, 10, 24)
 WIDTH, SEED = 100, 5
 rng = np.random.default_rng(SEED)
 report = Report("05_theorems")
+plot.use_style()
 
 # %% [markdown]
 # **Gated nets.** The same coin-flip net with different skip and branch weights serves all
@@ -57,11 +59,9 @@ gated_correlation = {key: correlation(moments) for key, moments in gated_moments
 
 
 # %%
-def claim_by_depth(statement, source, depths, predicted, intervals, in_kind=0.0):
-    """One row for several depths; `intervals` is a list of intervals.Interval."""
-    value, low, high = np.transpose(intervals)
-    print(report.claim(f"{statement}, L = {', '.join(map(str, depths))}", source, predicted, value, (low, high),
-                       in_kind=in_kind))
+def claim_by_depth(statement, source, depths, predicted, measured, **options):
+    """One row for several depths, with an Interval for each."""
+    print(report.claim(f"{statement}, L = {', '.join(map(str, depths))}", source, predicted, measured, **options))
 
 
 for name, (_, moments) in STATEMENTS.items():
@@ -130,7 +130,7 @@ PREDICTIONS = [
 ]
 for name, source, predict in PREDICTIONS:
     claim_by_depth(f"correlation, real nets, {name}", source, DEPTHS, [predict(L) for L in DEPTHS],
-                   [real_correlation[name, L] for L in DEPTHS], in_kind=0.05)
+                   [real_correlation[name, L] for L in DEPTHS], in_kind=0.05, beyond=source.startswith("infinite"))
 
 # %% [markdown]
 # A warning. For a plain net df/dx itself is another story: the first-layer weights make both the
@@ -141,8 +141,7 @@ for name, source, predict in PREDICTIONS:
 arms = gradients.ensemble(PLAIN["plain"](DEPTHS[-1]), pair, RUNS, [SEED, DEPTHS[-1], WIDTH])
 arm_correlation = intervals.bootstrap_interval(arms, mean_correlation, rng, LEVEL)
 print(report.claim(f"correlation of df/dx at -1 and 1, real plain nets, L = {DEPTHS[-1]}", "Theorem 1",
-                   theory.feedforward(DEPTHS[-1]).correlation, arm_correlation.value, arm_correlation[1:],
-                   in_kind=0.05))
+                   theory.feedforward(DEPTHS[-1]).correlation, arm_correlation, in_kind=0.05, beyond=True))
 
 # %% [markdown]
 # **Paths.** The gradient of a rectifier net is the sum, over all paths whose units are all active, of
@@ -159,7 +158,7 @@ _, cache = net.forward(x[:, None])
 by_backward = net.backward(np.ones((x.size, 1)), cache)[0][:, 0]
 error = np.max(np.abs(by_paths - by_backward)) / np.max(np.abs(by_backward))
 print(report.claim("sum over active paths minus backward, largest relative error, 4 layers of 6",
-                   "path view of the paper", 0.0, error, (error, error), tolerance=1e-12))
+                   "path view of the paper", 0.0, error, tolerance=1e-12))
 
 # %% [markdown]
 # **Donsker.** With v = (1, ..., 1) the 1-layer gradient, run in the time t = P(b < x), is a random walk:
@@ -183,11 +182,11 @@ donsker = intervals.brownian_test(walks, times)
 z99 = normal.inv_cdf(0.5 + LEVEL / 2)
 for statement, p in (("Gaussian (Kolmogorov)", donsker.p_normal), ("independent (chi-square)", donsker.p_independent)):
     z = normal.inv_cdf(1 - min(max(p, 1e-12), 1 - 1e-12))  # the test statistic on the scale of a standard normal
-    print(report.claim(f"1-layer increments are {statement}: standardised statistic", "Donsker", 0.0, z,
-                       (z - z99, z + z99)))
+    print(report.claim(f"1-layer increments are {statement}: standardised statistic", "Donsker", 0.0,
+                       intervals.Interval(z, z - z99, z + z99)))
 slope, half = donsker.variance_slope, z99 * donsker.slope_error
-print(report.claim("1-layer increments: slope of log variance against log dt", "Donsker", 1.0, slope,
-                   (slope - half, slope + half)))
+print(report.claim("1-layer increments: slope of log variance against log dt", "Donsker", 1.0,
+                   intervals.Interval(slope, slope - half, slope + half)))
 
 # %% [markdown]
 # Points: gated nets. Rings: real nets. Lines: the theorem (full), infinite width (dashed) and

@@ -13,8 +13,9 @@ import numpy as np
 
 from minishatter import freeze, intervals, plot, stats
 from minishatter.images import clusters, convnets, data
-from minishatter.report import LEVEL, Report, progress, quick
 from minishatter.images.train import batch_last
+from minishatter.report import LEVEL, Report
+from minishatter.running import progress, quick
 
 DEPTHS = (2, 4) if quick() else (2, 4, 10, 24, 50)
 MINIBATCHES, N = (5, 16) if quick() else (5, 256)
@@ -22,6 +23,7 @@ FILTERS = 4 if quick() else 8
 SEED, CLUSTERS = 7, 10
 MEAN, STD = np.array([125.3, 123.0, 113.9]), np.array([63.0, 62.1, 66.7])  # of CIFAR-10's training set
 report = Report("07_convnets_shatter")
+plot.use_style()
 
 # %% [markdown]
 # The test images, if the environment variable MINISHATTER_DATA says where CIFAR-10 is, or it is in the cache; else made
@@ -126,16 +128,15 @@ for (kind, depth), interval in rank.items():
           f"centred {centred_rank[kind, depth].value:.3f}")
 rises = float(rank["feedforward", deepest].low > rank["feedforward", shallowest].high)
 print(report.claim(f"feedforward: effective rank at {deepest} layers above that at {shallowest}, intervals apart "
-                   f"(1 = yes); {what}", "convnet figure in words: whitens with depth", 1.0, rises, (rises, rises)))
+                   f"(1 = yes); {what}", "convnet figure in words: whitens with depth", 1.0, rises))
 below = float(rank["resnet", deepest].high < rank["feedforward", deepest].low)
 print(report.claim(f"at {deepest} layers: the resnet's effective rank below the feedforward net's, intervals apart "
-                   f"(1 = yes); {what}", "convnet figure in words: keeps structure", 1.0, below, (below, below)))
-value, low, high = rank["feedforward", deepest]
+                   f"(1 = yes); {what}", "convnet figure in words: keeps structure", 1.0, below))
 print(report.claim(f"feedforward, {deepest} layers: effective rank over white noise's; {what}",
-                   "convnet figure in words: white noise is 1", 1.0, value, (low, high), in_kind=0.5))
+                   "convnet figure in words: white noise is 1", 1.0, rank["feedforward", deepest], in_kind=0.5))
 apart = float(centred_rank["resnet", deepest].high < centred_rank["feedforward", deepest].low)
 print(report.claim(f"the same for centred gradients (1 = yes); {what}", "convnet figure in words: keeps structure", 1.0,
-                   apart, (apart, apart)))
+                   apart, beyond=True))
 report.write(f"Images: {what}; {MINIBATCHES} minibatches, {FILTERS} filters, batch normalisation with statistics held.")
 
 # %% [markdown]

@@ -12,13 +12,15 @@ import numpy as np
 
 from minishatter import Dense, PReLU, gradients, intervals, nets, plot
 from minishatter.images import Conv2d, convnets
-from minishatter.report import LEVEL, Report, quick
+from minishatter.report import LEVEL, Report
+from minishatter.running import quick
 
 DEPTH, WIDTH = (6, 20) if quick() else (24, 200)
 CONV_DEPTHS = (6, 14) if quick() else (6, 14, 30, 54, 102, 198)
 RUNS, SEED = (5, 8) if quick() else (10, 8)
 x = gradients.grid()
 report = Report("08_looks_linear")
+plot.use_style()
 
 
 def rng(*key):
@@ -40,8 +42,7 @@ lines = {name: gradients.input_gradient(nets.feedforward(DEPTH, WIDTH, **kind, r
 for name in list(KINDS)[1:]:
     spread = float(np.ptp(lines[name]) / np.abs(lines[name]).max())
     print(report.claim(f"{name}, {DEPTH} layers: spread of the gradient along the grid, relative",
-                       "looks-linear: the net is linear at initialisation", 0.0, spread, (spread, spread),
-                       tolerance=1e-10))
+                       "looks-linear: the net is linear at initialisation", 0.0, spread, tolerance=1e-10))
 
 # %% [markdown]
 # **On images.** A looks-linear convnet has delta-orthogonal kernels: zero but for the centre tap, an orthogonal matrix,
@@ -76,7 +77,7 @@ deepest = CONV_DEPTHS[-1]
 for statement, value in zip(("error of superposition, relative", "spread of the gradient over images, relative",
                              "|W W^T - I|, largest over all layers"), exact[deepest]):
     print(report.claim(f"looks-linear convnet, {deepest} layers: {statement}", "looks-linear: linear, orthogonal", 0.0,
-                       value, (value, value), tolerance=1e-10))
+                       value, tolerance=1e-10))
 
 # %% [markdown]
 # **How it stops being linear.** Training moves the two halves apart. Add independent noise of relative size e to every
@@ -120,7 +121,7 @@ rough |= {("slope", slope): over_runs(bent_slope, slope) for slope in SLOPES}
 he = roughness(lines["CReLU, He"])
 small = rough["mirror", NOISES[0]]
 print(report.claim(f"{DEPTH} layers, mirror broken by {NOISES[0]:g} of the weights: total variation of the gradient",
-                   "looks-linear: stays smooth near the start", 0.0, small.value, small[1:], in_kind=0.5))
+                   "looks-linear: stays smooth near the start", 0.0, small, in_kind=0.5, beyond=True))
 
 # %%
 fig, axes = plot.panels(1, 3, (11, 3.6))

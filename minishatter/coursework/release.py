@@ -25,7 +25,8 @@ from .trials.trial import PUBLIC, generator, plain
 
 ROOT = package.FOLDER.parent
 TEMPLATES = Path(__file__).parent / "templates"
-KEPT = ("LICENSE", "pyproject.toml", ".gitignore")  # handed out as they are
+KEPT = ("LICENSE", "pyproject.toml", ".gitignore",  # handed out as they are; the last two are read by tutorial 03
+        "tutorials/conventions.py", "figures/03_conventions.csv")
 PYTEST = "[tool:pytest]"
 
 

@@ -21,7 +21,7 @@ def fetch(url, path, size, md5, progress=None):
 
     What lies at `path` is taken for a beginning, and only the rest is asked for. A server that
     cannot send a rest sends it all again; a file with the wrong sum is removed and started anew.
-    progress wraps the iteration over blocks of 1 MiB, such as report.progress("CIFAR-10").
+    progress wraps the iteration over blocks of 1 MiB, such as running.progress("CIFAR-10").
 
     Raises OSError if a few attempts fail: what has arrived stays, and calling again goes on
     from there. Raises ValueError if the server has a file of another size or sum.

@@ -138,7 +138,7 @@ def _draw_gated(rng, kind):
 def _gated_gradients(depth, width, runs, skip, branch, normalise, seed):
     def draw(rng, runs=int(runs)):
         return theory.gated_gradients(int(depth), int(width), runs, rng, skip=float(skip), branch=float(branch),
-                                      normalise=bool(normalise))
+                                      share=1.0 if normalise else None)
     return _draws(draw, seed, again=lambda rng: draw(rng, 9)) | {"width": width}
 
 
