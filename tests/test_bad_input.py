@@ -693,6 +693,7 @@ TRAIN = [
     bad("net None", train.cast, None, np.float32),
     bad("dtype of integers", train.cast, SMALL, int),
     bad("path a folder", checkpoint.save, ".", {}, {}, {}),
+    bad("augment", checkpoint.described, "augment", lambda images, rng: images),
     bad("damaged", checkpoint.load, __file__, {}, {}),
 ]
 
