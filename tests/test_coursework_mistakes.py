@@ -1,6 +1,7 @@
 """Coursework: forty typical mistakes, the points each loses, and the line that its author reads first."""
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -131,3 +132,14 @@ def test_a_mistake_loses_points_and_is_explained_in_one_line(mistake):
     lost, line = outcome(mistake)
     assert lost == mistake.lost > 0, line
     assert re.search(mistake.reads, line) and "\n" not in line, line
+
+
+def test_the_instructors_page_has_the_table():
+    page = (Path(__file__).parent.parent / "tutorials" / "TEACHING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d\.\d) \| (.*?) \| ([\d.]+) of (\d+) \| `(.*)` \|$", page, re.MULTILINE)
+    assert len(rows) == len(MISTAKES)
+    for mistake, (number, name, lost, full, line) in zip(MISTAKES, rows):
+        assert (number, name, float(lost)) == (mistake.number, mistake.name, mistake.lost)
+        assert int(full) == TASKS[number].points and re.search(mistake.reads, line.replace("\\|", "|")), line
+    tasks = manifest.TASKS
+    assert f"All {len(tasks)} tasks ({sum(task.minutes for task in tasks)} minutes" in page

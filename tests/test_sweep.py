@@ -106,10 +106,10 @@ def test_dask_gives_the_same_rows_also_when_a_worker_is_killed(client, path, log
     assert set(lines(log)) == {f"{depth} {width} {seed}" for depth, width, seed, *_ in points}
 
 
-def test_the_readme_goes_from_a_laptop_to_a_cluster(cluster, tmp_path):
+def test_the_page_goes_from_a_laptop_to_a_cluster(cluster, tmp_path):
     """Its script as it stands, and with its four lines for a cluster (another address): the same lines in the CSV."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    laptop, four = re.findall(r"```python\n(.*?)```", readme.partition("From a laptop to a cluster")[2], re.DOTALL)[:2]
+    page = (ROOT / "tutorials" / "CLUSTER.md").read_text(encoding="utf-8")
+    laptop, four = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2]
     assert len(four.splitlines()) == 4 and "tcp://scheduler:8786" in four
     head = laptop[:laptop.index("if __name__")].replace("[1, 3, 10, 24], [50, 200], range(20)", "[1, 3], [5], range(4)")
     results = []

@@ -209,16 +209,3 @@ def test_interrupting_leaves_what_is_finished_whole(figures):
     assert process.returncode == 130 and "stopped" in said
     assert {path.name for path in figures.iterdir()} == {"01_one_layer_by_hand.png", "REPLICATION.md"}
     assert (figures / "01_one_layer_by_hand.png").read_bytes().endswith(b"IEND\xaeB`\x82")  # a PNG's last bytes
-
-
-def test_the_readme_tells_the_table_as_it_stands():
-    """The counts in the README are those of REPLICATION.md, and its example runs as pasted."""
-    readme = (ROOT / "README.md").read_text()
-    row = re.search(r"\| \*\*all\*\* \| (\d+) \| (\d+) \| (\d+) \|", (ROOT / "figures" / "REPLICATION.md").read_text())
-    agrees, in_kind, differs = row.groups()
-    assert f"{agrees} agree, {in_kind} agree in kind, {differs} differ" in readme
-    example = re.search(r"```python\n(.*?)```", readme, flags=re.DOTALL)[1]
-    assert len(example.splitlines()) <= 15
-    process = python("-W", "error", "-c", example)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0 and said.strip(), said

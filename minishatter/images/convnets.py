@@ -12,13 +12,13 @@ import numpy as np
 
 from .. import arguments
 from ..compose import Chain, Sum
-from ..init import he, looks_linear
-from ..layers import CReLU, Dense, Identity, Layer, ReLU
-from .conv import BatchNorm2d, Conv2d, Flatten, PerPixel
+from ..init import he, looks_linear, orthogonal
+from ..layers import Dense, Identity, Layer
+from .conv import BatchNorm2d, Conv2d, CReLU2d, Flatten, ReLU2d
 from .filters import as_filters, delta_orthogonal
 
 IMAGE = (3, 32, 32)
-ACTIVATIONS: dict[str, Callable[[], Layer]] = {"relu": ReLU, "crelu": lambda: PerPixel(CReLU()), "linear": Identity}
+ACTIVATIONS: dict[str, Callable[[], Layer]] = {"relu": ReLU2d, "crelu": CReLU2d, "linear": Identity}
 
 
 def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str | None = None, init: str = "he",
@@ -26,30 +26,34 @@ def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str
     """The thin nets of the accuracy figure, depth 8k + 6: stem, four times (2k convolutions, a reduction), Dense.
 
     A stage has filters, 2, 4, 8 times filters; its reduction has stride 2. activation: "relu", "crelu" (with
-    filter numbers divided by sqrt 2, for as many parameters) or "linear". norm: None or "batch". init: "he" or
-    "looks_linear" (crelu only): delta-orthogonal, mirrored filters. Accuracy figure and its section.
+    filter numbers divided by sqrt 2, for as many parameters) or "linear". norm: None or "batch". init: "he";
+    "looks_linear" (crelu only): delta-orthogonal, mirrored filters; "delta_orthogonal" (linear only): the same
+    without mirrors. Accuracy figure and its section.
     """
     arguments.one_of("activation", activation, ACTIVATIONS)
     arguments.one_of("norm", norm, (None, "batch"))
-    arguments.one_of("init", init, ("he", "looks_linear"))
-    if init == "looks_linear" and activation != "crelu":
-        raise ValueError(f'init="looks_linear" needs activation="crelu", got {activation!r}')
+    needed = {"he": activation, "looks_linear": "crelu", "delta_orthogonal": "linear"}
+    if needed[arguments.one_of("init", init, needed)] != activation:
+        raise ValueError(f'init="{init}" needs activation="{needed[init]}", got {activation!r}')
     halves = 2 if activation == "crelu" else 1  # of which a channel is one
     gain = 1.0 if activation == "linear" else 2.0
     layers: list[Layer] = []
     for place, conv in enumerate(_plan(depth, filters, 0.5**0.5 if activation == "crelu" else 1.0)):
         channels = conv.channels if place == 0 else halves * conv.channels
-        if init == "looks_linear":
-            W = delta_orthogonal(channels, conv.outs, 3, rng, mirrored=place > 0)
-        else:
+        if init == "he":
             W = _he(channels, conv.outs, rng, 1.0 if place == 0 else gain)
+        else:
+            W = delta_orthogonal(channels, conv.outs, 3, rng, mirrored=halves == 2 and place > 0)
         layers.append(Conv2d(W, stride=conv.stride))
         if norm == "batch":
             layers.append(BatchNorm2d(conv.outs))
         if activation != "linear":
             layers.append(ACTIVATIONS[activation]())
     features = halves * conv.outs * 4  # 2 x 2 pixels are left
-    W = looks_linear(features, classes, rng) if init == "looks_linear" else he(features, classes, rng, gain)
+    if init == "he":
+        W = he(features, classes, rng, gain)
+    else:
+        W = looks_linear(features, classes, rng) if halves == 2 else orthogonal(features, classes, rng)
     return Chain(*layers, Flatten(), Dense(W))
 
 
@@ -65,11 +69,11 @@ def convresnet(depth: int, filters: int = 8, *, beta: float = 1.0, classes: int 
     layers: list[Layer] = [Conv2d(_he(stem.channels, stem.outs, rng, 1.0))]
     for conv in plan:
         if conv.stride == 2:
-            layers += [BatchNorm2d(conv.channels), ReLU(), Conv2d(_he(conv.channels, conv.outs, rng, 2.0), stride=2)]
+            layers += [BatchNorm2d(conv.channels), ReLU2d(), Conv2d(_he(conv.channels, conv.outs, rng, 2.0), stride=2)]
         elif conv.place % 2 == 0:  # the first of a pair, and the skip over both
             layers.append(_skip(conv.outs, beta, rng))
     outs = plan[-1].outs
-    return Chain(*layers, BatchNorm2d(outs), ReLU(), Flatten(), Dense(he(4 * outs, classes, rng)))
+    return Chain(*layers, BatchNorm2d(outs), ReLU2d(), Flatten(), Dense(he(4 * outs, classes, rng)))
 
 
 def flat_convnet(depth: int, filters: int = 8, *, beta: float | None = None, outputs: int = 1,
@@ -85,7 +89,7 @@ def flat_convnet(depth: int, filters: int = 8, *, beta: float | None = None, out
         layers: list[Layer] = []
         for place in range(depth):
             W = _he(filters if place else channels, filters, rng, 2.0 if place else 1.0)
-            layers += [Conv2d(W), BatchNorm2d(filters), ReLU()]
+            layers += [Conv2d(W), BatchNorm2d(filters), ReLU2d()]
     else:
         if depth % 2:
             raise ValueError(f"depth must be even for a skip over every two convolutions, got {depth}")
@@ -125,5 +129,5 @@ def _he(channels, outs, rng, gain):
 def _skip(width, beta, rng):
     """x + beta conv(relu(BN(conv(relu(BN(x))))))."""
     branch = [layer for _ in range(2)
-              for layer in (BatchNorm2d(width), ReLU(), Conv2d(_he(width, width, rng, 2.0)))]
+              for layer in (BatchNorm2d(width), ReLU2d(), Conv2d(_he(width, width, rng, 2.0)))]
     return Sum(Identity(), Chain(*branch), weights=(1.0, beta))

@@ -1,4 +1,4 @@
-"""Training: a loss, two optimisers, the paper's schedule, augmentation, and `fit`.
+"""Training: a loss, two optimisers, augmentation, and `fit`.
 
 Differentiation is elsewhere (the nets' backward rules); here parameters are updated. `fit` works on a copy of
 the net, draws everything from one seed, epoch by epoch, and writes a checkpoint after each epoch: a run that
@@ -6,6 +6,7 @@ is killed and started again ends with the same weights, bit for bit.
 """
 
 import copy
+import functools
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 from .. import arguments
 from ..compose import Chain, freeze, leaves
 from . import checkpoint as checkpoints
+from .schedules import Schedule
 
 
 def softmax_cross_entropy(logits, labels):
@@ -82,30 +84,6 @@ class Adam:
             p -= rate * scale * m / (np.sqrt(v) + self.eps * np.sqrt(1 - self.b2**count))
 
 
-class Plateau(NamedTuple):
-    """The paper's schedule: divide the rate by `factor` when the training loss has stopped falling.
-
-    The rate of decrease is (loss `window` epochs ago - loss now) / window; when it has been below `threshold`
-    `patience` times in a row, the learning rate drops and the count starts anew. The paper says ten epochs and
-    five times; threshold and factor are ours.
-    """
-
-    window: int = 10
-    threshold: float = 1e-3
-    patience: int = 5
-    factor: float = 10.0
-
-    def drops(self, losses):
-        """How often the rate has dropped after the epochs with these training losses."""
-        count, drops = 0, 0
-        for now in range(self.window, len(losses)):
-            slow = (losses[now - self.window] - losses[now]) / self.window < self.threshold
-            count = count + 1 if slow else 0
-            if count == self.patience:
-                count, drops = 0, drops + 1
-        return drops
-
-
 def shift_and_flip(images, rng, shift=4):
     """The paper's augmentation of images (N, channels, rows, cols), as a new array.
 
@@ -128,48 +106,65 @@ class DivergenceError(ArithmeticError):
 
 
 class Fitted(NamedTuple):
-    """What `fit` returns: the trained net, and the training loss and learning rate of each epoch."""
+    """What `fit` returns: the trained net, and of each epoch its training loss and the rate with which it began."""
 
     net: Chain
     losses: list
     rates: list
+    watched: list  # what `watch` returned after each epoch
 
 
 def fit(net, images, labels, *, epochs, batch=128, optimiser=None, schedule=None, augment=None, seed=0,
-        checkpoint=None, progress=None):
+        checkpoint=None, watch=None, progress=None):
     """Train a copy of `net` by minibatches on images (n, channels, rows, cols) and labels (n,): a Fitted.
 
-    optimiser: Adam() if None. schedule: a Plateau, or None for a constant rate. augment: a function of (images,
-    rng) such as shift_and_flip, or None. Epoch e shuffles and augments with default_rng([seed, e]). checkpoint: a
-    path, written after each epoch and continued from if it is there. progress wraps the epochs. Raises
-    DivergenceError when the loss is not finite, CheckpointError on a checkpoint of something else.
+    optimiser: Adam() if None. schedule: one of schedules.py that lasts for all epochs, or None for a constant rate.
+    augment: a function of (images, rng) such as shift_and_flip, or None. Epoch e shuffles and augments with
+    default_rng([seed, e]). checkpoint: a path, written after each epoch and continued from if it is there.
+    watch: a function of the net, to a plain value that is kept after each epoch. progress wraps the epochs.
+    Raises DivergenceError when the loss is not finite, CheckpointError on a checkpoint of something else.
     """
     net, optimiser = copy.deepcopy(arguments.layer("net", net)), Adam() if optimiser is None else optimiser
     images, labels = _checked(images, labels)
     epochs, batch = arguments.integer("epochs", epochs), arguments.integer("batch", batch)
     seed = arguments.integer("seed", seed, least=0)
     state = optimiser.start(net.params)
-    run = {"losses": [], "rates": [], "steps": 0}
+    run = {"losses": [], "rates": [], "watched": [], "steps": 0}
+    _rate(optimiser, schedule, epochs * -(-len(images) // batch) - 1, [])  # one that ends too early is refused here
     arrays = {f"p.{name}": array for name, array in net.params.items()} | state
     identity = {"net": repr(net), "images": _digest(images, labels), "batch": batch, "seed": seed,
                 "optimiser": repr((type(optimiser).__name__, vars(optimiser))), "schedule": repr(schedule),
                 "augment": getattr(augment, "__name__", repr(augment))}
     if checkpoint is not None and Path(checkpoint).exists():
-        run = checkpoints.load(checkpoint, identity, arrays)
+        run |= checkpoints.load(checkpoint, identity, arrays)
     todo = range(len(run["losses"]), epochs)
     for epoch in todo if progress is None else progress(todo):
-        rate = optimiser.rate / (schedule.factor**schedule.drops(run["losses"]) if schedule else 1.0)
+        rate = functools.partial(_rate, optimiser, schedule, losses=tuple(run["losses"]))
+        run["rates"].append(rate(run["steps"]))
         loss, run["steps"] = _epoch(net, images, labels, batch, optimiser, state, rate, augment, (seed, epoch),
                                     run["steps"])
         run["losses"].append(loss)
-        run["rates"].append(rate)
+        if watch is not None:
+            run["watched"].append(watch(net))
         if checkpoint is not None:
             checkpoints.save(checkpoint, identity, arrays, run)
-    return Fitted(net, run["losses"], run["rates"])
+    return Fitted(net, run["losses"], run["rates"], run["watched"])
+
+
+def _rate(optimiser, schedule, step, losses):
+    """The learning rate of a step, from 0, after epochs with these losses."""
+    if schedule is None:
+        return optimiser.rate
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be one of minishatter.images.schedules, or None, got {schedule!r}")
+    return schedule.rate(optimiser.rate, step, losses)
 
 
 def _epoch(net, images, labels, batch, optimiser, state, rate, augment, seed, steps):
-    """One pass over the images, updating net and state in place; returns the mean loss and the steps so far."""
+    """One pass over the images, updating net and state in place; returns the mean loss and the steps so far.
+
+    rate: a function of the number of the step.
+    """
     rng, total, params = np.random.default_rng(seed), 0.0, net.params
     order = rng.permutation(len(images))
     for start in range(0, len(images), batch):
@@ -183,8 +178,8 @@ def _epoch(net, images, labels, batch, optimiser, state, rate, augment, seed, st
             loss = np.nan
         if not np.isfinite(loss):
             raise DivergenceError(f"the loss is {loss} in epoch {seed[1]}, step {start // batch}: {_culprit(net, x)}")
+        optimiser.step(params, grads, state, rate(steps), steps + 1)
         steps += 1
-        optimiser.step(params, grads, state, rate, steps)
         total += loss * len(chosen)
     return total / len(images), steps
 
