@@ -264,7 +264,8 @@ print("\n".join(lines))
 head = "| net | depth counts | depth | through | held | through - held |"
 report.write("\n".join([
     f"Images: {what}, {FILTERS} filters; {MINIBATCHES['feedforward']} minibatches of the feedforward nets through, "
-    f"{FEW} of all others. Effective rank over white noise's:", "", head, "| --- | --- | --- | --- | --- | --- |", *lines]))
+    f"{FEW} of all others. Effective rank over white noise's:", "", head, "| --- | --- | --- | --- | --- | --- |",
+    *lines]))
 
 # %% [markdown]
 # **Try.** Hold the images and draw only the nets anew: which of the two moves the intervals? What happens without batch
