@@ -650,6 +650,8 @@ CONV = [
     bad("beta NaN", convnets.convresnet, 14, beta=NAN, rng=RNG),
     bad("depth odd with skips", convnets.flat_convnet, 3, beta=0.1, rng=RNG),
     bad("depth zero", convnets.flat_convnet, 0, rng=RNG),
+    bad("depth negative", convnets.flat_convnet, -2, beta=0.1, rng=RNG),
+    bad("skip NaN", convnets.flat_convnet, 2, beta=0.1, skip=NAN, rng=RNG),
     bad("rng legacy", convnets.flat_convnet, 2, rng=LEGACY),
 ]
 
