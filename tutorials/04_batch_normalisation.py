@@ -131,7 +131,8 @@ shares = {law: np.array([constant_units(law, run) for run in progress(law)(range
 # %%
 def last_layer(statement, source, predicted, name, row, in_kind):
     interval = [part[row, -1] for part in activity[name]]
-    print(report.claim(f"{statement}, layer {DEPTH}", source, predicted, interval, in_kind=in_kind))
+    print(report.claim(f"{statement}, layer {DEPTH}", source, predicted, intervals.Interval(*interval),
+                       in_kind=in_kind))
 
 
 last_layer("with BN: active", "figure 3", 0.5, "feedforward with BN", 0, 0.05)
