@@ -1,6 +1,7 @@
 """Training: each formula by a second route, determinism, checkpoints that survive being killed, and divergence."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -336,6 +337,7 @@ print("done", flush=True)
 
 
 @SCHEDULES
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(schedule, tmp_path):
     """SIGKILL 20 times: never a half-written checkpoint, never more than an epoch lost, the same weights in the end."""
     path, epochs, kills, draws = tmp_path / "run.npz", 150, 0, rng(9)
