@@ -54,7 +54,7 @@ ARROWS = {
     "images.data": {"arguments", "files", "images.download"},
     "images.checkpoint": {"files"},
     "images.schedules": {"arguments"},
-    "images.train": {"arguments", "compose", "images.checkpoint", "images.schedules"},
+    "images.train": {"arguments", "compose", "layers", "images.checkpoint", "images.schedules"},
 }
 COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
 DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may import anything, and nothing imports them

@@ -138,7 +138,7 @@ def test_one_tutorial_is_heard_while_it_speaks(tmp_path, figures):
 
 @pytest.mark.parametrize("table", [False, True])
 def test_one_tutorial_rewrites_the_table_only_if_asked(tmp_path, figures, table):
-    old = "# REPLICATION\n\n## 96 y\n\nkept\n\n## 97 x\n\nto be replaced\n"
+    old = "# REPLICATION\n\n# The paper\n\n## 96 y\n\nkept\n\n## 97 x\n\nto be replaced\n"
     figures.mkdir()
     (figures / "REPLICATION.md").write_text(old)
     (tmp_path / "97_x.py").write_text(SMALL.format("97_x"))
