@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -405,6 +406,7 @@ print("done", flush=True)
 
 
 @SCHEDULES
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(schedule, tmp_path):
     """SIGKILL 20 times: never a half-written checkpoint, never more than an epoch lost, the same weights in the end."""
     path, epochs, kills, draws = tmp_path / "run.npz", 150, 0, rng(9)
