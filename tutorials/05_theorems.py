@@ -270,8 +270,8 @@ plot.save(fig, report.figure)
 
 # %% [markdown]
 # **What you see.** Draw weights that add up to 0, and real rectifier nets obey all four statements: R = 0.25, 0.065,
-# 0.001 at 2, 4, 10 layers, where Theorem 1 has 0.25, 0.0625, 0.001. So do centred and batch-normalised feedforward nets,
-# with He weights as they are. Without normalisation He weights follow the kernels (dotted): 0.31, 0.14, 0.04. Resnets
+# 0.001 at 2, 4, 10 layers, where Theorem 1 has 0.25, 0.0625, 0.001. So do centred and batch-normalised feedforward
+# nets, with He weights as they are. Without normalisation He weights follow the kernels (dotted): 0.31, 0.14, 0.04. Resnets
 # with batch normalisation follow the law under centering at every beta and depth, and Theorem 3 where the two are too
 # close to be told apart: at beta = 1 and 50 layers R is 0.092 [0.076, 0.108], the law 0.095, the theorem 0.159; at
 # beta = 0.1 and 100 layers 0.683 [0.664, 0.703], the law 0.686, the theorem 0.709, the paper's text 0.7. On the scalar
@@ -374,8 +374,8 @@ for name, samples in squares.items():
           f"{samples.max() / samples.sum():.0%} of the sum")
 WHY = """Why rows differ:
 
-- *He weights without normalisation (plain, resnet, highway)*: behind a rectifier all signals are positive, any two inputs
-  share that mean, and units are co-active in more than a quarter of the cases; the kernels k0, k1 say by how much.
+- *He weights without normalisation (plain, resnet, highway)*: behind a rectifier all signals are positive, any two
+  inputs share that mean, and units are co-active in more than a quarter of the cases; k0 and k1 say by how much.
 - *Resnet with the analytic variance, correlation*: the same; its v_l is Theorem 3's, which holds the shared mean, while
   the theorem's quarter leaves it out, so that with He weights its variance and its correlation cannot both hold.
 - *Resnets with BN, beta = 1 and 0.3*: BN takes the shared mean away, so signals have a smaller spread than Theorem 3's
