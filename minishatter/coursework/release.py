@@ -11,6 +11,7 @@ import re
 import secrets
 import shlex
 import shutil
+import time
 import zipfile
 from pathlib import Path
 
@@ -28,6 +29,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 KEPT = ("LICENSE", "pyproject.toml", ".gitignore",  # handed out as they are; the last two are read by tutorial 03
         "tutorials/conventions.py", "figures/03_conventions.csv")
 PYTEST = "[tool:pytest]"
+ALONGSIDE = ("__", "06")  # tutorials that no task names: their runner, and skip connections at work
+LESSON = "tutorials/00_backward_rules.py"  # for students only
 
 
 def release(out, seed=None):
@@ -53,10 +56,11 @@ def release(out, seed=None):
 def student():
     """{path: text or bytes} of the student's folder."""
     trials = {f"tests/trials/{path.name}": path for path in sorted((Path(__file__).parent / "trials").glob("*.py"))}
-    needed = {"__", *(task.tutorial for task in manifest.TASKS)}  # others may hold what a task asks for
+    needed = {*ALONGSIDE, *(task.tutorial for task in manifest.TASKS)}  # others may hold what a task asks for
     tutorials = {f"tutorials/{path.name}": path for path in sorted((ROOT / "tutorials").glob("*.py"))
                  if path.name[:2] in needed}
-    copied = {name: ROOT / name for name in KEPT} | {"tests/test_tasks.py": TEMPLATES / "public_tests.txt"}
+    copied = {name: ROOT / name for name in KEPT} | {"tests/test_tasks.py": TEMPLATES / "public_tests.txt",
+                                                     LESSON: TEMPLATES / "lesson.txt"}
     images = {f"minishatter/images/{path.name}": path for path in sorted((package.FOLDER / "images").glob("*.py"))}
     tree = {f"minishatter/{name}": text for name, text in package.blank_package().items()}
     tree |= {name: path.read_text(encoding="utf-8") for name, path in (images | trials | tutorials | copied).items()}
@@ -76,11 +80,23 @@ def settings():
 
 
 def rules():
-    """The JSON text of what each task must not call, and of the time that the grader gives a task."""
+    """The JSON text of what each task must not call, and of the seconds after which it is called slow at home.
+
+    At home a function may be compiled, and the machine slower than this one: so ten times as long as here, and 10 s.
+    """
     places = {task.number: {f"minishatter.{file.removesuffix('.py')}:{name}": message
                             for file, messages in package.forbidden(task).items() for name, message in messages.items()}
               for task in manifest.TASKS}
-    return json.dumps({"seconds": sandbox.Limits().seconds, "not to be called": places}, indent=1)
+    return json.dumps({"seconds": {number: round(10 + 10 * seconds(number)) for number in TRIALS},
+                       "not to be called": places}, indent=1)
+
+
+def seconds(number):
+    """How long the reference takes here for the public cases of a task."""
+    trial, start = TRIALS[number], time.perf_counter()
+    for kind in trial.kinds:
+        trial.call(**trial.draw(generator(PUBLIC, number, kind), kind))
+    return time.perf_counter() - start
 
 
 def public_cases(number):
