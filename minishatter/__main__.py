@@ -69,7 +69,8 @@ def command_line():
     command = commands.add_parser("probe", help="does this net shatter?",
                                   description=probe.__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--gradient", metavar="FILE", default=argparse.SUPPRESS, help="a gradient of your own instead of a net: .npy or .csv, "
+    command.add_argument("--gradient", metavar="FILE", default=argparse.SUPPRESS,
+                         help="a gradient of your own instead of a net: .npy or .csv, "
                          "(n,) or a row per net; of the options below only --step, --figure and --json go with it")
     command.add_argument("--step", type=float, default=argparse.SUPPRESS,
                          help="with --gradient: the distance of neighbouring inputs (default: 1)")

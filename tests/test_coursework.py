@@ -265,7 +265,8 @@ def test_at_home_the_rules_are_the_graders(released, tmp_path):
     (student / "minishatter" / "gradients.py").write_text("\n".join(lines))
     done = pytest_in(student, "-m", "task2_1 or task1_2 or task1_4 or task5_2", "-rN")
     assert "12 failed, 5 passed" in done.stdout, done.stdout
-    for said in ("Task 1.2: ReLU.tangent must not call ReLU.backward: task 1.3", "Task 5.2: readable_gradient must not call "
+    for said in ("Task 1.2: ReLU.tangent must not call ReLU.backward: task 1.3",
+                 "Task 5.2: readable_gradient must not call "
                  "gradients.input_gradient", "dx must be a NumPy array or a number, got list"):
         assert said in done.stdout, done.stdout
     assert "site-packages" not in done.stdout and len(done.stdout.splitlines()) < 200
@@ -332,7 +333,8 @@ def test_a_text_to_be_hidden_that_is_not_there_is_an_error(monkeypatch):
 
 def test_the_handout_states_what_is_graded_and_how(released):
     handout = (released / "student" / "HANDOUT.md").read_text()
-    for said in ("three times what the reference takes, and 2 seconds more", "512 MB", "Python 3.10", "standard library", "must not call", "three quarters", "60,000",
+    for said in ("three times what the reference takes, and 2 seconds more", "512 MB", "Python 3.10",
+                 "standard library", "must not call", "three quarters", "60,000",
                  "ValueError where the docstring says so"):
         assert said in handout
     assert f"{submissions.LARGEST:,}" in handout and not re.search(r"\{\w+\}", handout)
@@ -495,7 +497,8 @@ def test_another_tasks_answer_is_not_there_and_says_so(tmp_path):
                         t1_3="return dy * cache.active, {}")
     graded = grade.grade(folder, SECRET, manifest.TASKS[1:2])
     assert graded.score == 0
-    assert "Task 1.2: ReLU.tangent must not call ReLU.backward: task 1.3; it may call no other" in graded.results[0].output
+    said = "Task 1.2: ReLU.tangent must not call ReLU.backward: task 1.3; it may call no other"
+    assert said in graded.results[0].output
 
 
 def test_an_answer_from_the_public_cases_gets_nothing(tmp_path, released):
@@ -521,11 +524,13 @@ def test_the_graded_file_is_named_and_two_are_refused(tmp_path):
     assert graded.score == 4 and graded.results[0].output.startswith("graded: hw/minishatter/layers.py\n")
     (tmp_path / "one" / "old" / "minishatter" / "layers.py").write_text("")
     graded = grade.grade(tmp_path / "one", SECRET, manifest.TASKS[1:2])
-    assert graded.score == 0 and "layers.py is there 2 times (hw/minishatter/layers.py, old/" in graded.results[0].output
+    assert graded.score == 0
+    assert "layers.py is there 2 times (hw/minishatter/layers.py, old/" in graded.results[0].output
 
 
 @pytest.mark.parametrize("places, said", [
-    (["minishatter/layers.py"], None), (["a/b/minishatter/layers.py"], None), (["layers.py"], None), (["a/layers.py"], None),
+    (["minishatter/layers.py"], None), (["a/b/minishatter/layers.py"], None), (["layers.py"], None),
+    (["a/layers.py"], None),
     (["layers.py", "minishatter/layers.py"], None), (["minishatter/layers.py", ".venv/x/minishatter/layers.py"], None),
     (["minishatter/layers.py", "build/lib/minishatter/layers.py"], None),
     (["a/layers.py", "b/layers.py"], "there 2 times"), (["Layers.py"], "found: Layers.py"),

@@ -189,7 +189,8 @@ ATTACKS = [
            with_dx("np.zeros(cache.x.shape).view(Yes)")),
     Attack("a lazy array", """
         class Lazy:
-            def __array__(self, *a, **k): return np.zeros((1, 5))""", NONE, "dx must be a NumPy array or a number, got Lazy",
+            def __array__(self, *a, **k): return np.zeros((1, 5))""", NONE,
+            "dx must be a NumPy array or a number, got Lazy",
            with_dx("Lazy()")),
     Attack("views, and arrays in another order of memory", "", FULL, PASSED,
            with_dx(f"np.asfortranarray(np.repeat({DX}, 2, axis=0))[::2]")),

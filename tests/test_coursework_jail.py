@@ -22,7 +22,7 @@ from minishatter.coursework import attempt, door, furniture, grade, manifest, re
 from minishatter.coursework.__main__ import main
 from minishatter.coursework.trials import TRIALS, compare
 
-from .test_coursework_hostile import ATTACKED, FULL, NONE, REFERENCE, SECRET, WITNESS, attacked, graded, with_dx
+from .test_coursework_hostile import ATTACKED, FULL, NONE, SECRET, WITNESS, attacked, graded
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing here depends on the JIT")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up what a container's root lacks")
@@ -167,7 +167,8 @@ def test_old_versions_of_landlock_are_enough(version, tmp_path, monkeypatch):
     text = (tmp_path / "here" / "jail.py").read_text()
     asks = "return LIBC.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1)"
     assert asks in text
-    (tmp_path / "here" / "jail.py").write_text(text.replace(asks, asks.replace("return ", f"return min({version}, ") + ")"))
+    capped = asks.replace("return ", f"return min({version}, ") + ")"
+    (tmp_path / "here" / "jail.py").write_text(text.replace(asks, capped))
     monkeypatch.setattr(sandbox, "HERE", tmp_path / "here")
     victim = tmp_path / "victim"
     victim.write_text("as it was")
@@ -264,7 +265,8 @@ def test_grading_from_inside_a_submission_is_refused(submission, wrong):
     assert "the package minishatter came from" in done.stderr and "python -P -m" in done.stderr
 
 
-@pytest.mark.parametrize("place, submission", [(".", "."), ("minishatter", ".."), (".", "minishatter"), (".", "../alice")])
+@pytest.mark.parametrize("place, submission",
+                         [(".", "."), ("minishatter", ".."), (".", "minishatter"), (".", "../alice")])
 def test_a_working_folder_that_belongs_to_the_submission_is_refused(place, submission, wrong, monkeypatch, capsys):
     monkeypatch.chdir(wrong / place)
     assert main(["grade", submission, "--task", "1.2"]) == 2
@@ -407,7 +409,8 @@ def test_what_is_hard_to_read_costs_its_file_and_little_time(name, tmp_path):
 def test_a_tree_that_cannot_be_imported_fails_its_task_at_once(top, tmp_path, monkeypatch):
     before = f"def hang():\n    while True: pass\ndef crash():\n    import os; os._exit(3)\n{top}\n"
     calls, call = [], sandbox.Nursery.call
-    monkeypatch.setattr(sandbox.Nursery, "call", lambda self, number, *a: calls.append(number) or call(self, number, *a))
+    monkeypatch.setattr(sandbox.Nursery, "call",
+                        lambda self, number, *a: calls.append(number) or call(self, number, *a))
     done = graded(hand_in(tmp_path, "x", before))
     assert [result.score for result in done.results] == [0, WITNESS.points]
     assert calls.count("1.1") == 2  # the canary's, and one

@@ -54,7 +54,8 @@ class Worker:
                 said = self._message(budget.left)
             return _failure(said, importing) if "!error" in said else said
         except TimeoutError:
-            return Failure(f"stopped: the time limit of {budget.seconds:.2g} s for the task was reached", "", "", importing)
+            return Failure(f"stopped: the time limit of {budget.seconds:.2g} s for the task was reached", "", "",
+                           importing)
         except EOFError:
             return Failure("your code ended its process", "", "", importing, ended=True)
         except Exception as error:  # bytes that mean harm fail in many ways
