@@ -650,6 +650,8 @@ CONV = [
     bad("beta NaN", convnets.convresnet, 14, beta=NAN, rng=RNG),
     bad("depth odd with skips", convnets.flat_convnet, 3, beta=0.1, rng=RNG),
     bad("depth zero", convnets.flat_convnet, 0, rng=RNG),
+    bad("depth negative", convnets.flat_convnet, -2, beta=0.1, rng=RNG),
+    bad("skip NaN", convnets.flat_convnet, 2, beta=0.1, skip=NAN, rng=RNG),
     bad("rng legacy", convnets.flat_convnet, 2, rng=LEGACY),
 ]
 
@@ -693,6 +695,7 @@ TRAIN = [
     bad("net None", train.cast, None, np.float32),
     bad("dtype of integers", train.cast, SMALL, int),
     bad("path a folder", checkpoint.save, ".", {}, {}, {}),
+    bad("augment", checkpoint.described, "augment", lambda images, rng: images),
     bad("damaged", checkpoint.load, __file__, {}, {}),
 ]
 

@@ -24,7 +24,7 @@ from minishatter.coursework import grade, manifest, results, sandbox, source, wi
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing here depends on the JIT")
 
 ATTACKED, WITNESS = manifest.TASKS[0], manifest.TASKS[2]  # Dense.backward, ReLU.backward: both in layers.py
-LIMITS = sandbox.Limits(seconds=3)
+LIMITS = sandbox.Limits(seconds=1)
 REFERENCE = (grade.PACKAGE / "layers.py").read_text(encoding="utf-8")
 DX = 'dy @ self.params["W"].T'
 SECRET = "the hidden seed"
@@ -61,12 +61,12 @@ FULL, NONE, PASSED = 8, 0, "passed"
 
 ATTACKS = [
     # Never ending, or ending too early.
-    Attack("infinite loop", "while True: pass", NONE, "time limit of 3 s"),
+    Attack("infinite loop", "while True: pass", NONE, "time limit of"),
     Attack("infinite loop that ignores signals", """
         import signal
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM): signal.signal(number, signal.SIG_IGN)
-        while True: pass""", NONE, "time limit of 3 s"),
-    Attack("sleeping", "import time; time.sleep(1000)", NONE, "time limit of 3 s"),
+        while True: pass""", NONE, "time limit of"),
+    Attack("sleeping", "import time; time.sleep(1000)", NONE, "time limit of"),
     Attack("endless recursion", "return self.backward(dy, cache)", NONE, "RecursionError"),
     Attack("sys.exit", "import sys; sys.exit(0)", NONE, "raised SystemExit"),
     Attack("os._exit", "import os; os._exit(0)", NONE, r"ended its process \(exit code 0\)"),

@@ -54,7 +54,7 @@ ARROWS = {
     "images.data": {"arguments", "files", "images.download"},
     "images.checkpoint": {"files"},
     "images.schedules": {"arguments"},
-    "images.train": {"arguments", "compose", "images.checkpoint", "images.schedules"},
+    "images.train": {"arguments", "compose", "layers", "images.checkpoint", "images.schedules"},
 }
 COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
 DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may import anything, and nothing imports them
@@ -277,7 +277,9 @@ ABSOLUTE = re.compile(r"(?<![\w.:/<>*)\]}-])/\w[\w.-]*/\w|\b[A-Z]:\\\w")  # two 
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
 def test_files_are_plain_text_without_paths_of_a_machine(path):
-    text = path.read_bytes().decode("utf-8").partition("\n[egg_info]")[0]  # which an sdist adds to setup.cfg
+    text = path.read_bytes().decode("utf-8")
+    if path.name == "setup.cfg" and "[egg_info]" in text:
+        pytest.skip("setuptools writes setup.cfg anew for an sdist")
     assert not set(text) & set("\t\r\0\f\v") and not text.endswith("\n\n")
     assert ABSOLUTE.findall(text) == []
 
@@ -301,7 +303,7 @@ def test_the_reading_order_names_every_module_once():
 
 
 def test_the_readme_has_the_same_reading_order():
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Reading order")[2].partition("\n\nThen")[0]
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Reading order")[2].partition("\n## ")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     named = [name.replace("/", ".") for cell in cells for name in re.findall(r"`([\w/]+)\.py`", cell)]
     assert named == list(minishatter.READING_ORDER)

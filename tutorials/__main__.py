@@ -222,7 +222,7 @@ def main(argv=None):
     documents = [str(folder) for folder in (options.notebooks, options.html) if folder]
     if len(scripts) == 1 and not documents:
         return run_one(scripts[0], options.quick, options.table)
-    print(f"{len(scripts)} tutorials, {min(options.jobs, len(scripts))} at a time", flush=True)
+    print(f"{len(scripts)} tutorial{'s' * (len(scripts) > 1)}, {min(options.jobs, len(scripts))} at a time", flush=True)
     failed = make_documents(scripts, options) if documents else run_all(scripts, options.quick, options.jobs)
     print(f"{len(failed)} failed: {', '.join(failed)}" if failed else "all done; see " + " and ".join(documents)
           if documents else f"all done; figures and REPLICATION.md are in {running.folder()}")

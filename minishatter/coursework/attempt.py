@@ -12,7 +12,9 @@ from .trials import TRIALS, compare
 from .trials.trial import generator
 
 BLANK = "raised NotImplementedError"  # says enough by itself
-REFERENCES = 3  # a task may take this many times as long as the reference, and the limit's seconds besides
+# A task may take the limit's seconds, this many times what the reference takes, and for each case
+# this many times what the canary took to import the package on this machine.
+REFERENCES, PACES = 3, 2
 
 
 class Verdict(NamedTuple):
@@ -53,10 +55,10 @@ class Attempt:
         inputs = self._trial.draw(generator(seed, self.task.number, kind), kind)
         begun = time.monotonic()
         expected = self._trial.call(**inputs)
-        self._budget.add(REFERENCES * (time.monotonic() - begun))
+        self._budget.add(REFERENCES * (time.monotonic() - begun) + PACES * nursery.pace)
         answer = self._stuck or self._ask(nursery, inputs, expected)
-        if isinstance(answer, sandbox.Failure) and answer.importing:
-            self._stuck = answer  # it would fail in every other case too
+        if isinstance(answer, sandbox.Failure):
+            self._stuck = self._stuck or self._verdict_on_the_rest(answer)
         line, words = self._look(expected, answer)
         if label != HIDDEN:
             self._public[kind] = words
@@ -64,10 +66,14 @@ class Attempt:
         return self._discreet(kind, words)
 
     def _ask(self, nursery, inputs, expected):
-        if self._budget.left <= 0:
-            return sandbox.Failure(f"not tried: the task's {self._budget.seconds:.2g} s were used up")
         size = sum(np.asarray(array).nbytes for array in expected.values())
         return nursery.call(self.task.number, inputs, size, self._budget, self._limits.memory)
+
+    def _verdict_on_the_rest(self, failure):
+        """What fails while it is imported fails in every case; and used-up time is used up. None otherwise."""
+        if self._budget.left <= 0:
+            return sandbox.Failure(f"not tried: the task's {self._budget.seconds:.2g} s were used up")
+        return failure if failure.importing else None
 
     def _look(self, expected, answer):
         """What may be said of a public case, and the same without any number or text of the student's; or two None."""

@@ -40,7 +40,7 @@ DEFENCES = {"user": "no capability is left, and root's identity is out of reach"
 
 
 class Limits(NamedTuple):
-    """Of one task: seconds beyond three times those of the reference; bytes of memory beyond the libraries'."""
+    """Of one task: seconds beyond what attempt.py allows by the reference; bytes of memory beyond the libraries'."""
 
     seconds: float = 2.0
     memory: int = 512 * 2**20
@@ -71,7 +71,7 @@ class Nursery:
 
     def __init__(self, reference, package):
         """reference: a file that no worker may read; package: the blank one, {file name: source}."""
-        self.off, self.allowed, self._process = {}, set(DEFENCES), None
+        self.off, self.allowed, self.pace, self._process = {}, set(DEFENCES), 0.0, None
         self._reference, self._modules = reference, imports(package)
         self._furniture = Furniture(HERE / "trials", package)
         self._open()

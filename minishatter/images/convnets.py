@@ -76,14 +76,17 @@ def convresnet(depth: int, filters: int = 8, *, beta: float = 1.0, classes: int 
     return Chain(*layers, BatchNorm2d(outs), ReLU2d(), Flatten(), Dense(he(4 * outs, classes, rng)))
 
 
-def flat_convnet(depth: int, filters: int = 8, *, beta: float | None = None, outputs: int = 1,
+def flat_convnet(depth: int, filters: int = 8, *, skip: float = 1.0, beta: float | None = None, outputs: int = 1,
                  rng: np.random.Generator) -> Chain:
     """The nets of the convnet figure: `depth` convolutions of one width with BN and rectifiers, without reductions.
 
-    beta None: feedforward, depth times (conv, BN, relu). A number: a stem, then depth / 2 skips over two
-    convolutions each, as in `convresnet`; depth must be even. A Dense layer reads the image into `outputs` numbers.
+    beta None: feedforward, depth times (conv, BN, relu). A number: a linear stem, then depth / 2 times x <- skip x +
+    beta (two convolutions), as in `convresnet`; depth must be even. A Dense layer reads the image into `outputs`
+    numbers. Depth counted in weight matrices, as figure 2 fits, is flat_convnet(L - 2, beta=...), with skip = 0 for
+    feedforward nets; L = 2 is linear.
     """
-    depth, filters = arguments.integer("depth", depth), arguments.integer("filters", filters)
+    depth, filters = arguments.integer("depth", depth, int(beta is None)), arguments.integer("filters", filters)
+    skip = arguments.number("skip", skip)
     channels, rows, cols = IMAGE
     if beta is None:
         layers: list[Layer] = []
@@ -95,7 +98,7 @@ def flat_convnet(depth: int, filters: int = 8, *, beta: float | None = None, out
             raise ValueError(f"depth must be even for a skip over every two convolutions, got {depth}")
         beta = arguments.number("beta", beta)
         layers = [Conv2d(_he(channels, filters, rng, 1.0))]
-        layers += [_skip(filters, beta, rng) for _ in range(depth // 2)]
+        layers += [_skip(filters, beta, rng, skip) for _ in range(depth // 2)]
     read_out = he(filters * rows * cols, outputs, rng, 2.0 if beta is None else 1.0)
     return Chain(*layers, Flatten(), Dense(read_out))
 
@@ -126,8 +129,8 @@ def _he(channels, outs, rng, gain):
     return as_filters(he(9 * channels, outs, rng, gain), 3)
 
 
-def _skip(width, beta, rng):
-    """x + beta conv(relu(BN(conv(relu(BN(x))))))."""
+def _skip(width, beta, rng, skip=1.0):
+    """skip x + beta conv(relu(BN(conv(relu(BN(x))))))."""
     branch = [layer for _ in range(2)
               for layer in (BatchNorm2d(width), ReLU2d(), Conv2d(_he(width, width, rng, 2.0)))]
-    return Sum(Identity(), Chain(*branch), weights=(1.0, beta))
+    return Sum(Identity(), Chain(*branch), weights=(skip, beta))

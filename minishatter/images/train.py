@@ -7,7 +7,6 @@ is killed and started again ends with the same weights, bit for bit.
 
 import copy
 import functools
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from .. import arguments
 from ..compose import Chain, freeze, leaves
+from ..layers import BatchNorm, Center
 from . import checkpoint as checkpoints
 from .schedules import Schedule
 
@@ -61,13 +61,15 @@ class SGD:
 
 
 class Adam:
-    """m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - rate m' / (sqrt v' + eps), Kingma & Ba 2015.
+    """m <- m + (1 - b1) (g - m);  v <- v + (1 - b2) (g^2 - v);  p <- p - rate r m / (sqrt v + eps s).
 
-    m' = m / (1 - b1^t) and v' = v / (1 - b2^t) at the t-th step make up for starting at 0.
+    s = sqrt(1 - b2^t) and r = s / (1 - b1^t) at the t-th step make up for starting at 0. With m' = m / (1 - b1^t)
+    and v' = v / s^2 the step is rate m' / (sqrt v' + eps), as in Kingma & Ba 2015, multiplied above and below by s.
+    eps must not be 0: a dead unit has m = v = 0.
     """
 
     def __init__(self, rate=1e-3, b1=0.9, b2=0.999, eps=1e-8):
-        self.rate, self.eps = arguments.number("rate", rate, low=0.0), arguments.number("eps", eps, low=0.0)
+        self.rate, self.eps = arguments.number("rate", rate, low=0.0), arguments.number("eps", eps, low=1e-30)
         self.b1, self.b2 = (arguments.number(name, b, low=0.0, high=0.9999999) for name, b in (("b1", b1), ("b2", b2)))
 
     def start(self, params):
@@ -76,12 +78,13 @@ class Adam:
 
     def step(self, params, grads, state, rate, count):
         """Update params and state in place; count is the number of the step, from 1."""
-        scale = np.sqrt(1 - self.b2**count) / (1 - self.b1**count)
+        s = np.sqrt(1 - self.b2**count)
+        r = s / (1 - self.b1**count)
         for name, p in params.items():
             g, m, v = grads[name], state[f"m.{name}"], state[f"v.{name}"]
             m += (1 - self.b1) * (g - m)
             v += (1 - self.b2) * (g * g - v)
-            p -= rate * scale * m / (np.sqrt(v) + self.eps * np.sqrt(1 - self.b2**count))
+            p -= rate * r * m / (np.sqrt(v) + self.eps * s)
 
 
 def shift_and_flip(images, rng, shift=4):
@@ -120,35 +123,59 @@ def fit(net, images, labels, *, epochs, batch=128, optimiser=None, schedule=None
 
     optimiser: Adam() if None. schedule: one of schedules.py that lasts for all epochs, or None for a constant rate.
     augment: a function of (images, rng) such as shift_and_flip, or None. Epoch e shuffles and augments with
-    default_rng([seed, e]). checkpoint: a path, written after each epoch and continued from if it is there.
+    default_rng([seed, e]). checkpoint: a path, written after each epoch and continued from if it is of this run.
     watch: a function of the net, to a plain value that is kept after each epoch. progress wraps the epochs.
     Raises DivergenceError when the loss is not finite, CheckpointError on a checkpoint of something else.
     """
     net, optimiser = copy.deepcopy(arguments.layer("net", net)), Adam() if optimiser is None else optimiser
     images, labels = _checked(images, labels)
     epochs, batch = arguments.integer("epochs", epochs), arguments.integer("batch", batch)
-    seed = arguments.integer("seed", seed, least=0)
-    state = optimiser.start(net.params)
-    run = {"losses": [], "rates": [], "watched": [], "steps": 0}
-    _rate(optimiser, schedule, epochs * -(-len(images) // batch) - 1, [])  # one that ends too early is refused here
-    arrays = {f"p.{name}": array for name, array in net.params.items()} | state
-    identity = {"net": repr(net), "images": _digest(images, labels), "batch": batch, "seed": seed,
-                "optimiser": repr((type(optimiser).__name__, vars(optimiser))), "schedule": repr(schedule),
-                "augment": getattr(augment, "__name__", repr(augment))}
-    if checkpoint is not None and Path(checkpoint).exists():
-        run |= checkpoints.load(checkpoint, identity, arrays)
+    seed, steps = arguments.integer("seed", seed, least=0), -(-len(images) // batch)  # steps in an epoch
+    _check_last_batch(net, len(images), batch)
+    _rate(optimiser, schedule, epochs * steps - 1, [])  # one that ends too early is refused here
+    params, state = net.params, optimiser.start(net.params)
+    run = {"losses": [], "rates": [], "watched": []}
+    arrays = {f"p.{name}": array for name, array in params.items()} | state
+    if checkpoint is not None:
+        shapes = {"net": net, "images": images, "labels": labels, "batch": batch, "seed": seed, "optimiser": optimiser,
+                  "schedule": schedule, "augment": augment}
+        identity = {name: checkpoints.described(name, value) for name, value in shapes.items()}
+        run |= _finished(checkpoint, identity, arrays, epochs)
     todo = range(len(run["losses"]), epochs)
     for epoch in todo if progress is None else progress(todo):
         rate = functools.partial(_rate, optimiser, schedule, losses=tuple(run["losses"]))
-        run["rates"].append(rate(run["steps"]))
-        loss, run["steps"] = _epoch(net, images, labels, batch, optimiser, state, rate, augment, (seed, epoch),
-                                    run["steps"])
-        run["losses"].append(loss)
+        run["rates"].append(rate(epoch * steps))
+        total = 0.0
+        for step, (x, y) in enumerate(_batches(images, labels, batch, augment, np.random.default_rng((seed, epoch)))):
+            loss, grads = _finite_loss_gradient(net, x, y, f"epoch {epoch}, step {step}")
+            count = epoch * steps + step
+            optimiser.step(params, grads, state, rate(count), count + 1)
+            total += loss * len(x)
+        run["losses"].append(total / len(images))
         if watch is not None:
             run["watched"].append(watch(net))
         if checkpoint is not None:
             checkpoints.save(checkpoint, identity, arrays, run)
     return Fitted(net, run["losses"], run["rates"], run["watched"])
+
+
+def _finished(path, identity, arrays, epochs):
+    """What a checkpoint knows of the epochs that are finished; the arrays are filled from it. {} if there is none."""
+    if not Path(path).exists():
+        return {}
+    run = checkpoints.load(path, identity, arrays)
+    if len(run["losses"]) > epochs:
+        raise checkpoints.CheckpointError(f"{path} holds {len(run['losses'])} epochs, more than the {epochs} that are "
+                                          "asked for; take another path or delete it")
+    return run
+
+
+def _check_last_batch(net, images, batch):
+    """One image alone has no batch statistics: behind them is nothing to learn from."""
+    if images % batch == 1 and any(isinstance(getattr(layer, "layer", layer), (BatchNorm, Center))
+                                   for _, layer in leaves(net)):
+        raise ValueError(f"batch must not leave one image alone in front of a batch normalisation: {images} images in "
+                         f"batches of {batch} do; take another size")
 
 
 def _rate(optimiser, schedule, step, losses):
@@ -160,28 +187,25 @@ def _rate(optimiser, schedule, step, losses):
     return schedule.rate(optimiser.rate, step, losses)
 
 
-def _epoch(net, images, labels, batch, optimiser, state, rate, augment, seed, steps):
-    """One pass over the images, updating net and state in place; returns the mean loss and the steps so far.
-
-    rate: a function of the number of the step.
-    """
-    rng, total, params = np.random.default_rng(seed), 0.0, net.params
+def _batches(images, labels, batch, augment, rng):
+    """The minibatches of one epoch: all images once, in an order drawn from rng, which augments too."""
     order = rng.permutation(len(images))
     for start in range(0, len(images), batch):
         chosen = order[start:start + batch]
-        x = images[chosen] if augment is None else augment(images[chosen], rng)
-        try:
-            loss, grads = loss_gradient(net, x, labels[chosen])
-        except ValueError:  # a normalisation refuses a variance that overflowed
-            if _culprit(net, x) is None:
-                raise
-            loss = np.nan
-        if not np.isfinite(loss):
-            raise DivergenceError(f"the loss is {loss} in epoch {seed[1]}, step {start // batch}: {_culprit(net, x)}")
-        optimiser.step(params, grads, state, rate(steps), steps + 1)
-        steps += 1
-        total += loss * len(chosen)
-    return total / len(images), steps
+        yield images[chosen] if augment is None else augment(images[chosen], rng), labels[chosen]
+
+
+def _finite_loss_gradient(net, images, labels, where):
+    """loss_gradient; raises DivergenceError if the loss is not finite."""
+    try:
+        loss, grads = loss_gradient(net, images, labels)
+    except ValueError:  # a normalisation refuses a variance that overflowed
+        if _culprit(net, images) is None:
+            raise
+        loss, grads = np.nan, {}
+    if not np.isfinite(loss):
+        raise DivergenceError(f"the loss is {loss} in {where}: {_culprit(net, images)}")
+    return loss, grads
 
 
 def _checked(images, labels):
@@ -189,11 +213,6 @@ def _checked(images, labels):
     if labels.shape != images.shape[:1]:
         raise ValueError(f"labels must have shape {images.shape[:1]}, one for each image, got {labels.shape}")
     return images, labels
-
-
-def _digest(images, labels):
-    """A fingerprint of the training data."""
-    return hashlib.sha256(np.ascontiguousarray(images).tobytes() + labels.astype(np.int64).tobytes()).hexdigest()
 
 
 def _culprit(net, images):
@@ -229,9 +248,9 @@ def batch_last(images):
 
 
 def accuracy(net, images, labels, statistics_from, batch=500):
-    """The fraction of images classified correctly, with the population statistics of the images `statistics_from`.
+    """The fraction of images classified correctly, with the batch statistics of the images `statistics_from`.
 
-    The net is frozen on those (some hundred training images): evaluation does not depend on its batch.
+    The net is frozen on those, all at once (some hundred training images): the result does not depend on `batch`.
     """
     images, labels = _checked(images, labels)
     frozen = freeze(net, batch_last(arguments.array("statistics_from", statistics_from, ndim=4)))

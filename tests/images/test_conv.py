@@ -250,6 +250,18 @@ def test_flat_convnets_have_their_depth(beta):
     assert net.forward(rng(1).standard_normal((3, 32, 32, 2)))[0].shape == (2, 3)
 
 
+def test_a_flat_convnet_without_rectifiers_has_one_gradient_and_skip_weighs_the_skips():
+    """Depth 0 is a linear stem and a read-out; skip = 0 leaves nothing of x beside the branch."""
+    net, x = convnets.flat_convnet(0, 2, beta=0.1, rng=rng()), rng(1).standard_normal((3, 32, 32, 2))
+    y, cache = net.forward(x)
+    dx, _ = net.backward(np.ones_like(y), cache)
+    np.testing.assert_allclose(dx[..., 0], dx[..., 1], rtol=1e-12)
+    layers = [convnets.flat_convnet(4, 2, skip=skip, beta=0.5, rng=rng()).layers[1] for skip in (0.0, 0.7)]
+    x = rng(1).standard_normal((2, 32, 32, 2))
+    without, with_skip = (layer.forward(x)[0] for layer in layers)
+    np.testing.assert_allclose(with_skip, without + 0.7 * x, atol=1e-12)
+
+
 @pytest.mark.parametrize("depth", [6] if config.DISABLE_JIT else [6, 54, 198])
 def test_a_looks_linear_convnet_is_a_linear_map(depth):
     """Superposition to 1e-10 relative, and one gradient for all inputs."""

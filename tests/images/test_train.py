@@ -1,6 +1,8 @@
 """Training: each formula by a second route, determinism, checkpoints that survive being killed, and divergence."""
 
+import functools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -269,10 +271,29 @@ def test_a_run_continued_is_the_run_undisturbed(schedule, tmp_path):
     assert continued.watched[-1] == continued.net.params["0.W"][0, 0, 0, 0] and len(set(continued.watched)) == 5
 
 
+def other_weights():
+    """The net of the run, but for the last digit of one weight."""
+    net = small_net()
+    W = net.params["0.W"]
+    W.flat[0] = np.nextafter(W.flat[0], 9)
+    return net
+
+
+def other_eps():
+    net = small_net()
+    next(layer for layer in net.layers if hasattr(layer, "layer")).layer.eps = 0.01
+    return net
+
+
 @pytest.mark.parametrize("change, message", [
     (dict(seed=4), "its seed is 3"), (dict(batch=9), "its batch is 8"), (dict(augment=None), "its augment"),
     (dict(optimiser=train.SGD()), "its optimiser"), (dict(schedule=schedules.Plateau()), "its schedule"),
-    (dict(net=small_net(filters=5)), "its net"), (dict(images=data(24, 9)[0]), "its images")])
+    (dict(net=small_net(filters=5)), "its net"), (dict(images=data(24, 9)[0]), "its images"),
+    (dict(labels=(data()[1] + 1) % 10), "its labels"),
+    (dict(net=other_weights()), r"its net\._children\[0\]\.params\.W\.sha256"),
+    (dict(net=other_eps()), r"its net.*\.eps is 1e-05, here it is 0\.01"),
+    (dict(augment=functools.partial(train.shift_and_flip, shift=2)), "its augment"),
+    (dict(optimiser=train.Adam(b1=0.8)), r"its optimiser\.b1 is 0\.9, here it is 0\.8")])
 def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
     path = tmp_path / "run.npz"
     train.fit(small_net(), *data(), epochs=1, checkpoint=path, **SETTINGS)
@@ -281,6 +302,55 @@ def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
     with pytest.raises(CheckpointError, match=message):
         train.fit(**settings, checkpoint=path)
     assert path.read_bytes() == written
+
+
+def test_fewer_epochs_than_there_are_is_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    train.fit(small_net(), *data(), epochs=3, checkpoint=path, **SETTINGS)
+    with pytest.raises(CheckpointError, match="holds 3 epochs, more than the 2"):
+        train.fit(small_net(), *data(), epochs=2, checkpoint=path, **SETTINGS)
+
+
+PARTIAL = """
+import functools, sys
+import numpy as np
+from minishatter.images import train
+from tests.images.test_train import data, small_net
+
+augment = functools.partial(train.shift_and_flip, shift=2)
+fitted = train.fit(small_net(), *data(), epochs=int(sys.argv[2]), batch=8, seed=3, augment=augment, checkpoint=sys.argv[1])
+print(len(fitted.losses))
+"""
+
+
+def test_another_process_goes_on_with_a_partial(tmp_path):
+    """A partial's repr holds an address; its function and arguments are what counts."""
+    for epochs in ("1", "2"):
+        done = subprocess.run([sys.executable, "-c", PARTIAL, tmp_path / "run.npz", epochs], cwd=ROOT,
+                              capture_output=True, text=True, timeout=120)
+        assert (done.stdout, done.returncode) == (f"{epochs}\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("augment", [lambda images, rng: images, functools.partial(lambda images, rng: images)])
+def test_what_nobody_could_recognise_is_refused_when_the_run_begins(augment, tmp_path):
+    path = tmp_path / "run.npz"
+    with pytest.raises(TypeError, match="augment must be known by name"):
+        train.fit(small_net(), *data(), epochs=1, checkpoint=path, **SETTINGS | {"augment": augment})
+    assert not path.exists()
+    train.fit(small_net(), *data(), epochs=1, **SETTINGS | {"augment": augment})  # without a checkpoint it may be
+
+
+def test_a_last_batch_of_one_image_is_refused():
+    with pytest.raises(ValueError, match="batch must not leave one image alone.*25 images in batches of 8"):
+        train.fit(small_net(), *data(25), epochs=1, batch=8)
+
+
+def test_a_dead_unit_leaves_adam_finite():
+    params, adam = {"W": np.zeros(3)}, train.Adam(1.0, eps=1e-8)
+    adam.step(params, {"W": np.zeros(3)}, adam.start(params), 1.0, 1)
+    np.testing.assert_array_equal(params["W"], 0.0)
+    with pytest.raises(ValueError, match="eps"):
+        train.Adam(eps=0.0)
 
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
@@ -336,6 +406,7 @@ print("done", flush=True)
 
 
 @SCHEDULES
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(schedule, tmp_path):
     """SIGKILL 20 times: never a half-written checkpoint, never more than an epoch lost, the same weights in the end."""
     path, epochs, kills, draws = tmp_path / "run.npz", 150, 0, rng(9)
