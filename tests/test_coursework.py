@@ -334,8 +334,7 @@ def test_a_text_to_be_hidden_that_is_not_there_is_an_error(monkeypatch):
 def test_the_handout_states_what_is_graded_and_how(released):
     handout = (released / "student" / "HANDOUT.md").read_text()
     for said in ("three times what the reference takes, and 2 seconds more", "512 MB", "Python 3.10",
-                 "standard library", "must not call", "three quarters", "60,000",
-                 "ValueError where the docstring says so"):
+                 "standard library", "must not call", "three quarters", "60,000", "ValueError where the docstring says so"):
         assert said in handout
     assert f"{submissions.LARGEST:,}" in handout and not re.search(r"\{\w+\}", handout)
 
@@ -593,3 +592,9 @@ def test_the_hidden_seed_decides_the_hidden_cases_and_nothing_else(tmp_path, mon
     monkeypatch.setenv(grade.SEED, SECRET)
     assert main(["grade", str(ROOT), "--task", "4.3", "--out", str(tmp_path / "r.json")]) == 0
     assert grade.SEED not in os.environ and SECRET not in (tmp_path / "r.json").read_text() + capsys.readouterr().out
+
+
+def test_the_page_on_security_names_every_defence():
+    page = (grade.PACKAGE / "coursework" / "SECURITY.md").read_text(encoding="utf-8")
+    assert all(f"| {name} | {what} |" in page for name, what in sandbox.DEFENCES.items())
+    assert "What is promised" in page and "What is not promised" in page

@@ -104,12 +104,10 @@ HIDDEN = (
     ("layers.py", "    dx = (dxhat - mean dxhat - xhat * mean(xhat * dxhat)) / std,  with dxhat = scale * dy;\n"
      "    d scale = sum of dy * xhat;  d shift = sum of dy. Derived below.\n", "    the tangent is derived below.\n"),
     ("layers.py", " For backward we need the transpose. P is the identity minus two averages,\n"
-     "    # and <u, P t> = <P u, t> term by term: <u, mean t> = <mean u, t>, and "
-     "<u, xhat mean(xhat t)> = N mean(xhat u)\n"
+     "    # and <u, P t> = <P u, t> term by term: <u, mean t> = <mean u, t>, "
+     "and <u, xhat mean(xhat t)> = N mean(xhat u)\n"
      "    # mean(xhat t) = <xhat mean(xhat u), t>. So P is its own transpose, and dx = P dxhat / std.\n", "\n"),
-    ("compose.py",
-     " = sum over k of <J_k^T (w_k dy), t>.\n\n    J^T dy is what stands on the left of t: dx = sum over k of "
-     "J_k^T (w_k dy). Where a path forks, gradients add.\n",
-     ".\n\n    J^T dy is what stands on the left of t, when t is "
-     "alone on the right.\n"),
+    ("compose.py", " = sum over k of <J_k^T (w_k dy), t>.\n\n    J^T dy is what stands on the left of t: "
+     "dx = sum over k of J_k^T (w_k dy). Where a path forks, gradients add.\n",
+     ".\n\n    J^T dy is what stands on the left of t, when t is alone on the right.\n"),
 )
