@@ -76,7 +76,7 @@ HOSTILE = """
     tries("chmod", lambda: os.chmod(VICTIM, 0o4777))
     tries("truncate", lambda: os.truncate(VICTIM, 0))
     tries("kill", lambda: os.kill(GRADER, 9))
-    tries("parent", lambda: os.getppid() > 1 and os.kill(os.getppid(), 9))
+    if os.getppid() > 1: tries("parent", lambda: os.kill(os.getppid(), 9))
     def outlive():
         if not os.fork():
             os.setsid()
@@ -140,19 +140,13 @@ def test_a_machine_that_lacks_a_defence_grades_nobody_unless_told_to(refused, mi
     said = written["tests"][0]["output"]
     assert set(re.findall(r"LookupError: ([\w ]+)", said.splitlines()[0])[0].split()) - {"in"} >= reached
     assert not {"root", "chmod", "truncate", "kill", "fork", "shared"} & set(said.splitlines()[0].split())
-    assert not list_of_made_up_users()
+    assert not left_behind()
 
 
-def list_of_made_up_users():
-    """What the kernel keeps for users that no one is: processes and objects of System V."""
+def left_behind():
+    """Processes that this one has left, and objects of System V of users that are no one."""
     users = range(sandbox.FIRST_USER, sandbox.FIRST_USER + sandbox.USERS)
-    left = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if process.stat().st_uid in users:
-                left.append(process.name)
-        except OSError:
-            continue
+    left = [child for file in Path("/proc/self/task").glob("*/children") for child in file.read_text().split()]
     for kind in ("shm", "sem", "msg"):
         lines = Path("/proc/sysvipc", kind).read_text().splitlines()
         place = lines[0].split().index("uid")
@@ -341,8 +335,8 @@ ONE_LINE = [  # name, body, score, what is read
     ("forging lines by other separators", r'raise ValueError("bad\u2028hidden\x85one row\r: passed\x0b\x1b[2J")', NONE,
      r"bad hidden one row : passed \?\[2J"),
     ("a state that outlives a case", "SEEN.append(1)\nif len(SEEN) > 1: raise LookupError", FULL, "passed"),
-    ("memory that outlives a case", "SEEN.append(np.ones(40 * 2**20))", FULL, "passed"),
-    ("NumPy changed for the next case", "np.ndarray = np.asarray = None", FULL, "passed"),
+    ("memory that outlives a case", "SEEN.append(np.empty(25 * 2**20))", FULL, "passed"),
+    ("a class changed for the next case", "type(self).backward = type(self).forward = None", FULL, "passed"),
     ("a mode of its own folder", "import os\nos.chmod('.', 0)", NONE, "raised PermissionError"),
     ("a lock on a file", "import fcntl\nfcntl.flock(open(np.__file__), 1)", NONE, "raised PermissionError"),
     ("a key for the next", """
@@ -364,7 +358,7 @@ def test_one_tasks_accident_is_one_tasks_verdict(row, tmp_path):
     assert re.search(reads, done.results[0].output, re.MULTILINE), done.results[0].output
     assert len(done.results[0].output.splitlines()) == 2 * len(TRIALS["1.1"].kinds)
     assert len(results.table(done).splitlines()) == 4 and len(results.gradescope(done, 1.0)) < 20_000
-    assert not list_of_made_up_users() or os.geteuid()
+    assert not left_behind()
 
 
 def test_the_graders_memory_is_bounded_by_what_was_asked_for(tmp_path):
@@ -575,9 +569,9 @@ def test_what_a_made_up_user_has_left_is_removed(tmp_path, monkeypatch):
         return [jail.LIBC.shmget(0, 4096, 0o1600), jail.LIBC.semget(0, 3, 0o1600), jail.LIBC.msgget(0, 0o1600)]
 
     _as_user(uid, tmp_path, leave, jail)
-    assert len(list_of_made_up_users()) == 3 and os.listdir(tmp_path) == ["left"]
+    assert len(left_behind()) == 3 and os.listdir(tmp_path) == ["left"]
     _as_user(uid, tmp_path, lambda: jail.remove_traces(uid, ["."]), jail)
-    assert list_of_made_up_users() == [] and os.listdir(tmp_path) == []
+    assert left_behind() == [] and os.listdir(tmp_path) == []
 
 
 def _as_user(uid, folder, action, jail):
