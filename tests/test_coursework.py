@@ -17,7 +17,7 @@ from textwrap import indent
 import numpy as np
 import pytest
 
-from minishatter.coursework import grade, manifest, release, results, source
+from minishatter.coursework import grade, graft, manifest, package, release, results, sandbox, source
 from minishatter.coursework.__main__ import main
 from minishatter.coursework import submission as submissions
 from minishatter.coursework.questions import QUESTIONS
@@ -342,7 +342,8 @@ def test_a_text_to_be_hidden_that_is_not_there_is_an_error(monkeypatch):
 def test_the_handout_states_what_is_graded_and_how(released):
     handout = (released / "student" / "HANDOUT.md").read_text()
     for said in ("three times what the reference takes, and 2 seconds more", "512 MB", "Python 3.10",
-                 "standard library", "must not call", "three quarters", "60,000", "ValueError where the docstring says so"):
+                 "standard library", "must not call", "three quarters", "60,000",
+                 "ValueError where the docstring says so"):
         assert said in handout
     assert f"{submissions.LARGEST:,}" in handout and not re.search(r"\{\w+\}", handout)
 
@@ -436,7 +437,8 @@ def test_the_reference_scores_full_marks_in_time_and_memory(tmp_path, monkeypatc
     The parent's peak is VmHWM: its own ru_maxrss would begin with the memory of the test process that started it.
     """
     monkeypatch.setenv(grade.SEED, SECRET)
-    done = subprocess.run([sys.executable, "-c", MEASURED, "grade", copied(tmp_path), "--out", tmp_path / "results.json",
+    done = subprocess.run([sys.executable, "-c", MEASURED, "grade", copied(tmp_path),
+                           "--out", tmp_path / "results.json",
                            "--junitxml", tmp_path / "junit.xml"], capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
     seconds, kilobytes = map(float, re.search(r"used (\S+) (\S+)", done.stdout).groups())
