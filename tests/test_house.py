@@ -26,6 +26,9 @@ TREES = {module: ast.parse(text) for module, text in SOURCES.items()}
 ARROWS = {
     "arguments": set(),
     "files": set(),
+    "look": {"arguments", "compose", "duals", "gradients", "layers", "nets", "probe", "regions", "stats"},
+    "explore": {"gradients", "look", "plot"},
+    "film": {"arguments", "files", "gradients", "look", "nets", "plot"},
     "layers": {"arguments"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
@@ -58,7 +61,7 @@ COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
 DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may import anything, and nothing imports them
 
 # What a module may import from elsewhere, beyond NumPy and the standard library.
-OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "running": {"tqdm"},
+OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "explore": {"matplotlib"}, "running": {"tqdm"},
           "coursework.child": {"jail", "trials", "wire"}}  # its neighbours: it runs outside of the package
 
 MODERN_RANDOM = {"Generator", "default_rng", "BitGenerator", "SeedSequence", "PCG64"}
