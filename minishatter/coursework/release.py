@@ -147,8 +147,7 @@ def rubric():
     return "\n".join([
         "# Rubric", "",
         f"Code: {manifest.TOTAL} points, by the grader. Within a task each kind of case counts the same: "
-        "three quarters "
-        "for the hidden case, and the last quarter if the public one is right too. "
+        "three quarters for the hidden case, and the last quarter if the public one is right too. "
         f"Questions: {TOTAL} points, by hand.", "",
         "| task | points | cases |", "| --- | ---: | --- |", *tasks, "",
         "| question | points | for |", "| --- | ---: | --- |", *questions, ""])
