@@ -56,7 +56,7 @@ class Task(NamedTuple):
 TASKS = (
     Task("1.1", "layers.py", "Dense.backward", 8, 25, (), "01", "Dense",
          "Pull a gradient back through y = x W + b: three products, and the shapes leave no choice.",
-         docstring="dy (N, fan_out) -> dx (N, fan_in), and the gradients of W and b by name, in the parameters' shapes."),
+         docstring="dy (N, fan_out) -> dx (N, fan_in), and the gradients of W and b by name, in their shapes."),
     Task("1.2", "layers.py", "ReLU.tangent", 4, 10, (), "01", "Tangent",
          "Push a direction forward through a rectifier: what was switched off stays off.",
          docstring="t (N, units) -> J t (N, units)."),
@@ -71,7 +71,7 @@ TASKS = (
          docstring="dy (N, units) -> dx (N, units), and the gradients of scale and shift, (units,) each, by name."),
     Task("2.2", "compose.py", "Sum.backward", 8, 30, ("1.1",), "00", "Sum",
          "A skip connection reads x twice; at a fan-out gradients add, in plain sight.",
-         docstring="dy, as y -> dx, as x, and the gradients of the branches' parameters, named by place as in `params`."),
+         docstring="dy, as y -> dx, as x, and the gradients of the branches' parameters, named as in `params`."),
     Task("3.1", "init.py", "he", 4, 10, (), "02", "He weights",
          "The variance that makes up for the half of the second moment that a rectifier drops."),
     Task("3.2", "init.py", "looks_linear", 8, 25, ("1.4", "3.1"), "08", "looks_linear",
@@ -99,13 +99,15 @@ HIDDEN = (
     ("layers.py", '"""y = max(x, 0).   J t = t where x > 0, else 0;  dx = dy where x > 0, else 0."""',
      '"""y = max(x, 0), the rectifier."""'),
     ("layers.py", " x feeds both halves, so both send\n    a gradient back: J t = (t, -t) where active, else 0;  "
-     "dx = d_positive - d_negative,\n    the halves of dy where active.\n", "\n    J t = (t, -t) where active, else 0.\n"),
+     "dx = d_positive - d_negative,\n    the halves of dy where active.\n",
+     "\n    J t = (t, -t) where active, else 0.\n"),
     ("layers.py", "    dx = (dxhat - mean dxhat - xhat * mean(xhat * dxhat)) / std,  with dxhat = scale * dy;\n"
      "    d scale = sum of dy * xhat;  d shift = sum of dy. Derived below.\n", "    the tangent is derived below.\n"),
     ("layers.py", " For backward we need the transpose. P is the identity minus two averages,\n"
-     "    # and <u, P t> = <P u, t> term by term: <u, mean t> = <mean u, t>, and <u, xhat mean(xhat t)> = N mean(xhat u)\n"
+     "    # and <u, P t> = <P u, t> term by term: <u, mean t> = <mean u, t>, "
+     "and <u, xhat mean(xhat t)> = N mean(xhat u)\n"
      "    # mean(xhat t) = <xhat mean(xhat u), t>. So P is its own transpose, and dx = P dxhat / std.\n", "\n"),
-    ("compose.py", " = sum over k of <J_k^T (w_k dy), t>.\n\n    J^T dy is what stands on the left of t: dx = sum over k of "
-     "J_k^T (w_k dy). Where a path forks, gradients add.\n", ".\n\n    J^T dy is what stands on the left of t, when t is "
-     "alone on the right.\n"),
+    ("compose.py", " = sum over k of <J_k^T (w_k dy), t>.\n\n    J^T dy is what stands on the left of t: "
+     "dx = sum over k of J_k^T (w_k dy). Where a path forks, gradients add.\n",
+     ".\n\n    J^T dy is what stands on the left of t, when t is alone on the right.\n"),
 )

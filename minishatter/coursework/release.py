@@ -71,7 +71,7 @@ def student():
 
 
 def settings():
-    """setup.cfg for students: one marker for each task, short tracebacks, and nothing to install that they do not need."""
+    """setup.cfg for students: a marker for each task, short tracebacks, nothing to install that they do not need."""
     text = (ROOT / "setup.cfg").read_text(encoding="utf-8").partition(PYTEST)[0].replace("README.md", "HANDOUT.md")
     text = re.sub(r"^ +dask.*\n", "", text, flags=re.MULTILINE)
     markers = "".join(f"    {task.marker}: {task.name}\n" for task in manifest.TASKS)
@@ -145,8 +145,9 @@ def rubric():
     tasks = [f"| {t.number} `{t.object}` | {t.points} | {', '.join(TRIALS[t.number].kinds)} |" for t in manifest.TASKS]
     questions = [f"| {name}: {q.text[:60].rsplit(' ', 1)[0]} ... | {q.points} | {q.rubric} |" for name, q in named()]
     return "\n".join([
-        "# Rubric", "", f"Code: {manifest.TOTAL} points, by the grader. Within a task each kind of case counts the same: "
-        f"three quarters for the hidden case, and the last quarter if the public one is right too. "
+        "# Rubric", "",
+        f"Code: {manifest.TOTAL} points, by the grader. Within a task each kind of case counts the same: "
+        "three quarters for the hidden case, and the last quarter if the public one is right too. "
         f"Questions: {TOTAL} points, by hand.", "",
         "| task | points | cases |", "| --- | ---: | --- |", *tasks, "",
         "| question | points | for |", "| --- | ---: | --- |", *questions, ""])

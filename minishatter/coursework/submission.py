@@ -43,7 +43,7 @@ class Submission:
             raise Refused(f"{place} is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from None
 
     def place(self, name):
-        """Where minishatter/`name` lies; or `name` itself, at the top or one folder down. Raises Refused if not once."""
+        """Where minishatter/`name` lies, or `name` at the top or one folder down. Raises Refused if not once."""
         paths = [path for path in map(PurePosixPath, self._names) if path.name == name and not _passed_over(path)]
         at_home = [path for path in paths if path.parent.name == "minishatter"]
         found = at_home or [path for path in paths if len(path.parts) <= 2]
@@ -65,7 +65,8 @@ class Submission:
             place = Path(top).relative_to(self.path)
             names += [(place / name).as_posix() for name in files]
             self._links += [(place / name).as_posix() for name in (*files, *folders) if (Path(top) / name).is_symlink()]
-            folders[:] = [name for name in folders if not _passed_over(Path(name, "_")) and len(place.parts) < DEEPEST - 1]
+            below = len(place.parts) < DEEPEST - 1
+            folders[:] = [name for name in folders if below and not _passed_over(Path(name, "_"))]
         return names
 
     def _from_folder(self, place):

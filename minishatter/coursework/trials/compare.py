@@ -51,7 +51,8 @@ def _line(name, right, got, spread=None, tolerance=EXACT):
     if spread is not None:
         return None if abs(got - right) <= spread else f"{name}: expected about {right:.3g}, received {got:.3g}"
     if right.ndim == 0 and right in (0, 1) and name.startswith(YES_OR_NO):
-        return None if got == right else f"{name}: expected {'yes' if right else 'no'}, received {'yes' if got else 'no'}"
+        said = [("no", "yes")[int(bool(answer))] for answer in (right, got)]
+        return None if got == right else f"{name}: expected {said[0]}, received {said[1]}"
     scale = np.abs(right).max(initial=0.0) or 1.0  # squares of exploded gradients would overflow
     gap, size = np.abs(got / scale - right / scale), np.linalg.norm(right / scale) or 1.0
     gap = np.where(np.isfinite(gap), gap, np.inf)  # what overflows here differs
