@@ -42,7 +42,7 @@ looking:
 - **agrees in kind**: it does not, but the measured value is within the distance in the column *in kind*;
 - **differs**: anything else.
 
-The rule is older than the numbers; not every choice in a row is. The nets of section 03 are those that fit best, by a
+The rule is older than the numbers; not every choice in a row is. How the nets of section 03 count depth was found by a
 search that is shown there. The in-kind width of section 11 was chosen knowing earlier measurements, and in 05, 07, 09
 and 10 what is measured or expected was refined after first runs (df/dn for nets without BN; the centred gradients; the
 gain by depth; the fifth cure). A row about several points holds if it holds at each of them.
