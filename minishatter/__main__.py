@@ -1,4 +1,4 @@
-"""The command line: what this is and how to read it, and `probe`, a diagnosis of a net."""
+"""The command line: what this is and how to read it; `probe`, a diagnosis of a net; `explore`, a net to play with."""
 
 import argparse
 import contextlib
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import minishatter
-from minishatter import arguments, gradients, nets, probe
+from minishatter import arguments, gradients, nets, probe, running
 
 BUILDERS = {"feedforward": nets.feedforward, "resnet": nets.resnet, "highway": nets.highway}
 NORMS = ("none", "center", "batch")
@@ -57,6 +57,7 @@ def introduction():
             "      python -m tutorials 01        one layer by hand\n"
             "      python -m tutorials           every figure and figures/REPLICATION.md\n"
             "      minishatter probe --help      does my net shatter?\n"
+            "      minishatter explore           a window with sliders, to play with a net\n"
             "(the tutorials need a checkout of the repository; they are not installed)")
 
 
@@ -66,10 +67,18 @@ def command_line():
                     description="The Shattered Gradients Problem (Balduzzi et al., ICML 2017), executable.")
     parser.add_argument("--version", action="version", version=f"minishatter {minishatter.__version__}")
     commands = parser.add_subparsers(dest="command", parser_class=Parser)
+    add_probe(commands)
+    add_explore(commands)
+    return parser
+
+
+def add_probe(commands):
+    """The options of `minishatter probe`."""
     command = commands.add_parser("probe", help="does this net shatter?",
                                   description=probe.__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--gradient", metavar="FILE", default=argparse.SUPPRESS, help="a gradient of your own instead of a net: .npy or .csv, "
+    command.add_argument("--gradient", metavar="FILE", default=argparse.SUPPRESS,
+                         help="a gradient of your own instead of a net: .npy or .csv, "
                          "(n,) or a row per net; of the options below only --step, --figure and --json go with it")
     command.add_argument("--step", type=float, default=argparse.SUPPRESS,
                          help="with --gradient: the distance of neighbouring inputs (default: 1)")
@@ -88,7 +97,17 @@ def command_line():
     command.add_argument("--figure", default="probe.png",
                          help="where to save the picture: .png, .pdf or .svg (default: probe.png)")
     command.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
-    return parser
+
+
+def add_explore(commands):
+    """The options of `minishatter explore`."""
+    command = commands.add_parser("explore", help="a window with sliders, or a page that plays depth 1 to 50",
+                                  description="Without --html: a window with sliders for a net and its gradient.")
+    command.add_argument("--html", metavar="PAGE.html", help="write one page, which needs no network, that plays four "
+                         "kinds of net side by side from 1 layer to --depth (a minute)")
+    for name, what in (("depth", "the last depth (default: 50)"), ("width", "units of a layer (default: 200)"),
+                       ("seed", "(default: 0)")):
+        command.add_argument(f"--{name}", type=int, default=argparse.SUPPRESS, help=f"with --html: {what}")
 
 
 def build_net(options, rng):
@@ -135,23 +154,44 @@ def main(argv=None):
     """The command line: `minishatter` and `python -m minishatter`."""
     parser = command_line()
     options = vars(parser.parse_args(argv))
-    if options.pop("command") is None:
+    command = options.pop("command")
+    if command is None:
         print(introduction())
         return 0
-    figure, as_json = options.pop("figure"), options.pop("json")
-    run = run_probe_of_file if "gradient" in options else run_probe
+    try:
+        said = {"probe": report_of_probe, "explore": run_explore}[command](options)
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        parser.exit(2, f"minishatter {command}: error: {' '.join(str(error).split())}\n")
+    print(said)
+    return 0
+
+
+def report_of_probe(options):
+    """What `minishatter probe` prints."""
     from minishatter import plot  # here, since matplotlib takes half a second to load
 
-    try:
-        plot.suffix(figure)  # an unknown format is refused before the work
-        diagnosis = run(figure, options)
-    except (ValueError, TypeError, OSError) as error:
-        parser.exit(2, f"minishatter probe: error: {' '.join(str(error).split())}\n")
+    figure, as_json = options.pop("figure"), options.pop("json")
+    plot.suffix(figure)  # an unknown format is refused before the work
+    diagnosis = (run_probe_of_file if "gradient" in options else run_probe)(figure, options)
     if as_json:
-        print(json.dumps(diagnosis.plain() | {"figure": figure}, indent=2, allow_nan=False))
-    else:
-        print(diagnosis, f"{'figure':<24}{figure}", sep="\n")
-    return 0
+        return json.dumps(diagnosis.plain() | {"figure": figure}, indent=2, allow_nan=False)
+    return f"{diagnosis}\n{'figure':<24}{figure}"
+
+
+def run_explore(options):
+    """Open the window, or write the page; returns what to print."""
+    path = options.pop("html")
+    if path is None:
+        from minishatter import explore  # here, as `film` below, since matplotlib takes half a second to load
+
+        if options:
+            raise ValueError(f"--{next(iter(options))} goes with --html only")
+        explore.show()
+        return "the window was closed"
+    from minishatter import film
+
+    film.write(path, options.pop("depth", 50), **options, progress=running.progress("depths"))
+    return f"{path}: open it in a browser"
 
 
 if __name__ == "__main__":

@@ -202,13 +202,14 @@ def active_units(net: Layer, x: np.ndarray) -> list[np.ndarray]:
     [array([[ True, False]])]
     """
     _, cache = arguments.layer("net", net).forward(arguments.array("x", x, ndim=(2, 4)))
-    return list(_patterns(cache))
+    return list(patterns(cache))
 
 
-def _patterns(cache: Any) -> Iterator[np.ndarray]:
+def patterns(cache: Any) -> Iterator[np.ndarray]:
+    """The same from the cache of a forward pass that was made already."""
     if isinstance(cache, list):
         for child in cache:
-            yield from _patterns(child)
+            yield from patterns(child)
     elif hasattr(cache, "active"):
         yield cache.active
 

@@ -13,7 +13,8 @@ ARITHMETIC = {ast.Add: (ast.Sub, ast.Mult), ast.Sub: (ast.Add,), ast.Mult: (ast.
               ast.Pow: (ast.Mult,), ast.Mod: (ast.FloorDiv,), ast.FloorDiv: (ast.Mult,), ast.BitAnd: (ast.BitOr,),
               ast.BitOr: (ast.BitAnd,), ast.MatMult: (ast.Mult,)}
 COMPARISONS = {ast.Lt: (ast.LtE, ast.Gt), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.Lt),
-               ast.GtE: (ast.Gt, ast.Lt), ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
+               ast.GtE: (ast.Gt, ast.Lt), ast.Eq: (ast.NotEq,),
+               ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
                ast.In: (ast.NotIn,), ast.NotIn: (ast.In,)}
 
 

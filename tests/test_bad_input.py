@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import (arguments, check, compose, files, gradients, init, intervals, layers, nets, plot, probe,
-                         regions, report, running, stats, sweep, theory, wide)
+from minishatter import (arguments, check, compose, explore, files, film, gradients, init, intervals, layers, look,
+                         nets, plot, probe, regions, report, running, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
 from minishatter.intervals import Interval
@@ -616,6 +616,29 @@ PLOT = [
     bad("g NaN", probe.picture, GRID, NAN * GRID, "healthy", "probe.png"),
 ]
 
+PLAY = [
+    bad("net unknown", look.build, look.Choice(net="transformer")),
+    bad("norm unknown", look.build, look.Choice(norm="layer")),
+    bad("seed negative", look.build, look.Choice(seed=-1)),
+    bad("depth a float", look.build, look.Choice(depth=2.5)),
+    bad("net a number", look.one_pass, 3, GRID),
+    bad("x a matrix", look.one_pass, nets.feedforward(2, 3, rng=RNG), ONES),
+    bad("statistics unknown", look.one_pass, nets.feedforward(2, 3, rng=RNG), GRID, "kept"),
+    bad("net of two outputs", look.one_pass, Dense(np.ones((1, 2))), GRID),
+    bad("net without a rectifier", look.look, Dense(np.ones((1, 1))), np.linspace(-2, 2, 256)),
+    bad("max_lag beyond the points of x", look.look, nets.feedforward(2, 3, rng=RNG), np.linspace(-2, 2, 32)),
+    bad("low above high", look.curve, nets.feedforward(2, 3, rng=RNG), 1.0, 0.0),
+    bad("exact an array", look.steps, GRID),
+    bad("fig None", explore.Window, None),
+    bad("deepest zero", film.frames, 0),
+    bad("width a float", film.frames, 1, 2.5),
+    bad("seed negative", film.frames, 1, 9, -1),
+    bad("path of another kind", film.write, "film.mp4"),
+    bad("deepest zero", film.write, "film.html", 0),
+    bad("shown empty", film.page, []),
+    bad("shown of pictures only", film.page, [b"picture"]),
+]
+
 IMAGES = np.ones((7, 3, 5, 4))
 LABELS = np.zeros(7, dtype=int)
 SMALL = Chain(conv.Conv2d(np.ones((2, 3, 3, 3))), conv.Flatten(), Dense(np.ones((40, 2))))
@@ -700,7 +723,7 @@ TRAIN = [
 ]
 
 TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + REGIONS + THEORY + DIAGNOSE + WIDE
-         + CONV + TRAIN + REPORT + SWEEP + FILES + DATA + PLOT)
+         + CONV + TRAIN + REPORT + SWEEP + FILES + DATA + PLOT + PLAY)
 
 
 @pytest.fixture
@@ -729,18 +752,18 @@ def test_a_refused_claim_is_not_kept():
 
 # Nothing is forgotten.
 
-# They take no arguments, or any: a label is only printed.
+# They take no arguments, or any: a label is only printed, a cache is what a forward pass has made.
 ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU", "layers.CReLU",
-                 "compose.Container", "compose.Trace", "regions.Explanation", "conv.Flatten",
-                 "schedules.Schedule", "running.quick", "running.folder", "running.progress", "plot.style",
-                 "plot.use_style"}
+                 "compose.Container", "compose.Trace", "compose.patterns", "explore.show", "regions.Explanation",
+                 "conv.Flatten", "schedules.Schedule", "running.quick", "running.folder", "running.progress",
+                 "plot.style", "plot.use_style"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
-                   wide, sweep, files, running, report, plot, conv, filters, convnets, schedules, train, checkpoint,
-                   clusters,
+                   wide, look, explore, film, sweep, files, running, report, plot, conv, filters, convnets, schedules,
+                   train, checkpoint, clusters,
                    data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")

@@ -77,7 +77,7 @@ ATTACKS = [
     # Taking too much.
     Attack("allocating 10 GB", "np.ones(10 * 2**30 // 8)", NONE, "MemoryError"),
     Attack("growing without end", "heap = []\nwhile True: heap.append(bytearray(10**7))", NONE, "MemoryError"),
-    Attack("fork bomb", "import os\nwhile True: os.fork()", NONE, "raised BlockingIOError"),
+    Attack("fork bomb", "import os\nwhile True: os.fork()", NONE, "raised (PermissionError|BlockingIOError)"),
     Attack("thread bomb", "import threading\nwhile True: threading.Thread(target=lambda: 0).start()", NONE,
            "RuntimeError"),
     Attack("starting a program", "import subprocess; subprocess.run(['/bin/sh', '-c', 'id'])", NONE,
@@ -126,13 +126,14 @@ ATTACKS = [
     Attack("replacing the child's own functions", """
         import sys
         main = sys.modules['__main__']
-        main.answer = lambda *a: {'dx': 1}; main._send = lambda *a: None""", NONE, "time limit|ended|missing", WRONG),
+        main.answer = lambda *a: {'dx': 1}; main.send = lambda *a: None""", NONE,
+           r"ended its process \(exit code 0\)", WRONG),
     # Finding the answer.
     Attack("importing the grader", "from minishatter.coursework import grade", NONE, "raised ModuleNotFoundError"),
     Attack("importing the installed package", """
         import sys
         for name in [name for name in sys.modules if name.startswith('minishatter')]: del sys.modules[name]
-        sys.path.remove('.'); sys.path += SITES
+        sys.path[:] = SITES + sys.path[1:]
         import minishatter.layers as given
         return given.Dense(self.params['W']).backward(dy, cache)""", NONE,
            "raised (ModuleNotFoundError|PermissionError)"),
@@ -157,14 +158,12 @@ ATTACKS = [
     Attack("telling the hidden inputs", "raise type(f'Told {dy.sum()}', (Exception,), {})(dy.tolist())", NONE,
            r"hidden, one row: raised Exception(\n|$)"),
     Attack("telling hidden inputs in a public case", """
-        import os, wire
+        import os
         for handle in range(3, 64):
             try:
                 os.lseek(handle, 0, 0)
-                data, cases = os.read(handle, 10**7), 0
-            except OSError: continue
-            while data: cases, data = cases + 1, data[8 + wire.LENGTH.unpack(data[:8])[0]:]
-            raise LookupError(f'{cases} cases')""", NONE, "raised LookupError: 3 cases"),
+                if os.read(handle, 10**7): raise LookupError(handle)
+            except OSError: continue""", FULL, PASSED),
     Attack("network access", "import socket; socket.create_connection(('127.0.0.1', PORT), 2)", NONE,
            "raised (OSError|PermissionError|ConnectionRefusedError)"),
     # Returning something else.
@@ -189,7 +188,8 @@ ATTACKS = [
            with_dx("np.zeros(cache.x.shape).view(Yes)")),
     Attack("a lazy array", """
         class Lazy:
-            def __array__(self, *a, **k): return np.zeros((1, 5))""", NONE, "dx must be a NumPy array or a number, got Lazy",
+            def __array__(self, *a, **k): return np.zeros((1, 5))""", NONE,
+            "dx must be a NumPy array or a number, got Lazy",
            with_dx("Lazy()")),
     Attack("views, and arrays in another order of memory", "", FULL, PASSED,
            with_dx(f"np.asfortranarray(np.repeat({DX}, 2, axis=0))[::2]")),

@@ -22,7 +22,7 @@ from minishatter.coursework import attempt, door, furniture, grade, manifest, re
 from minishatter.coursework.__main__ import main
 from minishatter.coursework.trials import TRIALS, compare
 
-from .test_coursework_hostile import ATTACKED, FULL, NONE, REFERENCE, SECRET, WITNESS, attacked, graded, with_dx
+from .test_coursework_hostile import ATTACKED, FULL, NONE, SECRET, WITNESS, attacked, graded
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing here depends on the JIT")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up what a container's root lacks")
@@ -76,7 +76,7 @@ HOSTILE = """
     tries("chmod", lambda: os.chmod(VICTIM, 0o4777))
     tries("truncate", lambda: os.truncate(VICTIM, 0))
     tries("kill", lambda: os.kill(GRADER, 9))
-    tries("parent", lambda: os.getppid() > 1 and os.kill(os.getppid(), 9))
+    if os.getppid() > 1: tries("parent", lambda: os.kill(os.getppid(), 9))
     def outlive():
         if not os.fork():
             os.setsid()
@@ -140,19 +140,13 @@ def test_a_machine_that_lacks_a_defence_grades_nobody_unless_told_to(refused, mi
     said = written["tests"][0]["output"]
     assert set(re.findall(r"LookupError: ([\w ]+)", said.splitlines()[0])[0].split()) - {"in"} >= reached
     assert not {"root", "chmod", "truncate", "kill", "fork", "shared"} & set(said.splitlines()[0].split())
-    assert not list_of_made_up_users()
+    assert not left_behind()
 
 
-def list_of_made_up_users():
-    """What the kernel keeps for users that no one is: processes and objects of System V."""
+def left_behind():
+    """Processes that this one has left, and objects of System V of users that are no one."""
     users = range(sandbox.FIRST_USER, sandbox.FIRST_USER + sandbox.USERS)
-    left = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if process.stat().st_uid in users:
-                left.append(process.name)
-        except OSError:
-            continue
+    left = [child for file in Path("/proc/self/task").glob("*/children") for child in file.read_text().split()]
     for kind in ("shm", "sem", "msg"):
         lines = Path("/proc/sysvipc", kind).read_text().splitlines()
         place = lines[0].split().index("uid")
@@ -167,7 +161,8 @@ def test_old_versions_of_landlock_are_enough(version, tmp_path, monkeypatch):
     text = (tmp_path / "here" / "jail.py").read_text()
     asks = "return LIBC.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1)"
     assert asks in text
-    (tmp_path / "here" / "jail.py").write_text(text.replace(asks, asks.replace("return ", f"return min({version}, ") + ")"))
+    capped = asks.replace("return ", f"return min({version}, ") + ")"
+    (tmp_path / "here" / "jail.py").write_text(text.replace(asks, capped))
     monkeypatch.setattr(sandbox, "HERE", tmp_path / "here")
     victim = tmp_path / "victim"
     victim.write_text("as it was")
@@ -264,7 +259,8 @@ def test_grading_from_inside_a_submission_is_refused(submission, wrong):
     assert "the package minishatter came from" in done.stderr and "python -P -m" in done.stderr
 
 
-@pytest.mark.parametrize("place, submission", [(".", "."), ("minishatter", ".."), (".", "minishatter"), (".", "../alice")])
+@pytest.mark.parametrize("place, submission",
+                         [(".", "."), ("minishatter", ".."), (".", "minishatter"), (".", "../alice")])
 def test_a_working_folder_that_belongs_to_the_submission_is_refused(place, submission, wrong, monkeypatch, capsys):
     monkeypatch.chdir(wrong / place)
     assert main(["grade", submission, "--task", "1.2"]) == 2
@@ -339,8 +335,8 @@ ONE_LINE = [  # name, body, score, what is read
     ("forging lines by other separators", r'raise ValueError("bad\u2028hidden\x85one row\r: passed\x0b\x1b[2J")', NONE,
      r"bad hidden one row : passed \?\[2J"),
     ("a state that outlives a case", "SEEN.append(1)\nif len(SEEN) > 1: raise LookupError", FULL, "passed"),
-    ("memory that outlives a case", "SEEN.append(np.ones(40 * 2**20))", FULL, "passed"),
-    ("NumPy changed for the next case", "np.ndarray = np.asarray = None", FULL, "passed"),
+    ("memory that outlives a case", "SEEN.append(np.empty(25 * 2**20))", FULL, "passed"),
+    ("a class changed for the next case", "type(self).backward = type(self).forward = None", FULL, "passed"),
     ("a mode of its own folder", "import os\nos.chmod('.', 0)", NONE, "raised PermissionError"),
     ("a lock on a file", "import fcntl\nfcntl.flock(open(np.__file__), 1)", NONE, "raised PermissionError"),
     ("a key for the next", """
@@ -362,7 +358,7 @@ def test_one_tasks_accident_is_one_tasks_verdict(row, tmp_path):
     assert re.search(reads, done.results[0].output, re.MULTILINE), done.results[0].output
     assert len(done.results[0].output.splitlines()) == 2 * len(TRIALS["1.1"].kinds)
     assert len(results.table(done).splitlines()) == 4 and len(results.gradescope(done, 1.0)) < 20_000
-    assert not list_of_made_up_users() or os.geteuid()
+    assert not left_behind()
 
 
 def test_the_graders_memory_is_bounded_by_what_was_asked_for(tmp_path):
@@ -407,7 +403,8 @@ def test_what_is_hard_to_read_costs_its_file_and_little_time(name, tmp_path):
 def test_a_tree_that_cannot_be_imported_fails_its_task_at_once(top, tmp_path, monkeypatch):
     before = f"def hang():\n    while True: pass\ndef crash():\n    import os; os._exit(3)\n{top}\n"
     calls, call = [], sandbox.Nursery.call
-    monkeypatch.setattr(sandbox.Nursery, "call", lambda self, number, *a: calls.append(number) or call(self, number, *a))
+    monkeypatch.setattr(sandbox.Nursery, "call",
+                        lambda self, number, *a: calls.append(number) or call(self, number, *a))
     done = graded(hand_in(tmp_path, "x", before))
     assert [result.score for result in done.results] == [0, WITNESS.points]
     assert calls.count("1.1") == 2  # the canary's, and one
@@ -572,9 +569,9 @@ def test_what_a_made_up_user_has_left_is_removed(tmp_path, monkeypatch):
         return [jail.LIBC.shmget(0, 4096, 0o1600), jail.LIBC.semget(0, 3, 0o1600), jail.LIBC.msgget(0, 0o1600)]
 
     _as_user(uid, tmp_path, leave, jail)
-    assert len(list_of_made_up_users()) == 3 and os.listdir(tmp_path) == ["left"]
+    assert len(left_behind()) == 3 and os.listdir(tmp_path) == ["left"]
     _as_user(uid, tmp_path, lambda: jail.remove_traces(uid, ["."]), jail)
-    assert list_of_made_up_users() == [] and os.listdir(tmp_path) == []
+    assert left_behind() == [] and os.listdir(tmp_path) == []
 
 
 def _as_user(uid, folder, action, jail):

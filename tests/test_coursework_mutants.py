@@ -85,7 +85,8 @@ def survives(task, tree, monkeypatch):
 
 
 def test_every_kind_of_mutant_is_made():
-    text = ("def f(x, n):\n    'Doc 1 + 1.'\n    if x < 0:\n        raise ValueError(f'{n + 1}')\n    y = -g(x, axis=0)\n"
+    text = ("def f(x, n):\n    'Doc 1 + 1.'\n    if x < 0:\n        raise ValueError(f'{n + 1}')\n"
+            "    y = -g(x, axis=0)\n"
             "    return y.T + 2.0, h(y) if n else y\n")
     full = [name for name, _ in mutants.mutants(ast.parse(text).body[0])]
     names = [name.partition(" in ")[0] for name in full]

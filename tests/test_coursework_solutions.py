@@ -107,13 +107,15 @@ ANSWERS = [
 
             def __call__(self, dy):
                 return mm(dy, self.W.T), {"W": mm(self.x.T, dy), "b": dy.sum(axis=AXIS)}"""),
-    Answer("1.1", "a helper under try", "return mm(dy, self.params['W'].T), {'W': mm(cache.x.T, dy), 'b': dy.sum(0)}", """
+    Answer("1.1", "a helper under try", "return mm(dy, self.params['W'].T), {'W': mm(cache.x.T, dy), 'b': dy.sum(0)}",
+           """
         try:
             from scipy.linalg.blas import no_such_function as mm
         except ImportError:
             def mm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
                 return a @ b"""),
-    Answer("1.1", "a helper under if", "return mm(dy, self.params['W'].T), {'W': mm(cache.x.T, dy), 'b': dy.sum(0)}", """
+    Answer("1.1", "a helper under if", "return mm(dy, self.params['W'].T), {'W': mm(cache.x.T, dy), 'b': dy.sum(0)}",
+           """
         import sys
         if sys.version_info >= (3, 0):
             def mm(a, b):
@@ -127,14 +129,16 @@ ANSWERS = [
             AXES.append(number)
         if __name__ == "__main__":
             AXES = None"""),
-    Answer("1.1", "typing of its own", "return product(dy, self.params['W'].T), {'W': cache.x.T @ dy, 'b': dy.sum(0)}", """
+    Answer("1.1", "typing of its own", "return product(dy, self.params['W'].T), {'W': cache.x.T @ dy, 'b': dy.sum(0)}",
+           """
         from typing import TYPE_CHECKING
         if TYPE_CHECKING:
             from numpy.typing import NDArray
 
         def product(a: "NDArray", b: "NDArray") -> "NDArray":
             return a @ b"""),
-    Answer("1.1", "postponed annotations", "return product(dy, self.params['W'].T), {'W': cache.x.T @ dy, 'b': dy.sum(0)}", """
+    Answer("1.1", "postponed annotations",
+           "return product(dy, self.params['W'].T), {'W': cache.x.T @ dy, 'b': dy.sum(0)}", """
         from typing import TYPE_CHECKING, NamedTuple
         if TYPE_CHECKING:
             from numpy.typing import NDArray

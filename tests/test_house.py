@@ -26,6 +26,9 @@ TREES = {module: ast.parse(text) for module, text in SOURCES.items()}
 ARROWS = {
     "arguments": set(),
     "files": set(),
+    "look": {"arguments", "compose", "duals", "gradients", "layers", "nets", "probe", "regions", "stats"},
+    "explore": {"gradients", "look", "plot"},
+    "film": {"arguments", "files", "gradients", "look", "nets", "plot"},
     "layers": {"arguments"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
@@ -61,7 +64,7 @@ DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may imp
 
 # What a module may import from elsewhere, beyond NumPy and the standard library.
 OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba"}, "images.vectors": {"numba", "llvmlite"},
-          "plot": {"matplotlib"}, "running": {"tqdm"},
+          "plot": {"matplotlib"}, "explore": {"matplotlib"}, "running": {"tqdm"},
           # Its neighbours: it runs outside of the package.
           "coursework.child": {"jail", "proof", "trials", "wire"}, "coursework.jail": {"seccomp"}}
 

@@ -380,8 +380,8 @@ for name, samples in squares.items():
           f"{samples.max() / samples.sum():.0%} of the sum")
 WHY = """Why rows differ:
 
-- *He weights without normalisation (plain, resnet, highway)*: behind a rectifier signals are positive, any two inputs
-  share that mean, and units are co-active in more than a quarter of the cases; k0 and k1 say by how much.
+- *He weights without normalisation (plain, resnet, highway)*: behind a rectifier all signals are positive, any two
+  inputs share that mean, and units are co-active in more than a quarter of the cases; k0 and k1 say by how much.
 - *Resnet with the analytic variance, correlation*: the same; its v_l is Theorem 3's, which holds the shared mean, while
   the theorem's quarter leaves it out, so that with He weights its variance and its correlation cannot both hold.
 - *Resnets with BN, beta = 1 and 0.3*: BN takes the shared mean away, so signals have a smaller spread than Theorem 3's

@@ -20,7 +20,6 @@ import numpy as np
 from minishatter import BatchNorm, ReLU, gradients
 
 RUNS, WIDTH, SEED = 20, 200, 2017
-LAGS = (1, 2, 4, 9, 14)
 CHOICES = {
     "stem": ("N(0, 2)", "N(0, 1)", "+-1"),
     "behind": (False, True),

@@ -70,7 +70,7 @@ def _prepare(jail, setting):
     inner = {path for path in handles for other in handles if path.startswith(other + os.sep)}
     for path in inner:
         os.close(handles.pop(path))
-    return {"ruleset": jail.rules(places), "handles": handles}
+    return {"ruleset": jail.rules(places), "handles": handles, "nothing": os.open(os.devnull, os.O_RDWR)}
 
 
 def _start(setting, request, uid):
@@ -97,7 +97,7 @@ def _become_worker(setting, request, uid, given, reply):
     jail.go_first()
     own = jail.leave(uid)
     if jail.NEW_PID in own:
-        _descend(jail, given, reply)
+        _descend(jail, setting["nothing"])
     jail.reach(setting["handles"])
     jail.set_limits(request["memory"], request["seconds"])
     jail.obey(setting["ruleset"])
@@ -108,24 +108,24 @@ def _become_worker(setting, request, uid, given, reply):
             "signals": proof.signals(setting["grader"], jail.NEW_PID in own),
             "traces": proof.traces(jail.NEW_IPC in own, same_user), "memory": proof.memory(request["memory"])}
     number = proof.own_number()
-    _only({given, reply, *setting["handles"].values()})
+    _only({given, reply, *setting["handles"].values()}, setting["nothing"])
     work(request["number"], request["largest"], given, reply,
          {"off": {name: why for name, why in off.items() if why}, "number": number})
 
 
-def _descend(jail, given, reply):
+def _descend(jail, nothing):
     """Into the PID namespace: returns in the worker only. Keeper and guardian let go of the worker's pipes."""
     seen, tell = os.pipe()
     guardian = os.fork()
     if guardian:
-        _only({seen})
+        _only({seen}, nothing)
         status = os.read(seen, 4)
         os.waitpid(guardian, 0)
         end_as(int.from_bytes(status, "little") if status else signal.SIGKILL)
     jail.die_with_parent()
     worker = os.fork()
     if worker:
-        _only({tell})
+        _only({tell}, nothing)
         status = os.waitpid(worker, 0)[1]
         os.write(tell, status.to_bytes(4, "little"))
         os._exit(0)
@@ -134,9 +134,8 @@ def _descend(jail, given, reply):
     os.close(tell)
 
 
-def _only(kept):
-    """Close every descriptor but these, and lead the three standard ones nowhere."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
+def _only(kept, nothing):
+    """Close every descriptor but these, and lead the three standard ones to `nothing`."""
     for stream in range(3):
         os.dup2(nothing, stream)
     low = 3

@@ -21,8 +21,8 @@ def parser():
     out = commands.add_parser("release", help="write what students get and what instructors need")
     out.add_argument("out", metavar="OUT", help="a folder that does not exist yet; gets student/ and instructor/")
     one = commands.add_parser("grade", help="grade a submission, a folder or a zip file",
-                              epilog=f"Hidden cases are drawn from the secret text in the variable {grade.SEED} or in a "
-                              "file. Exit code 0: graded, whatever the grade; 2: no grade, or not of every task.")
+                              epilog=f"Hidden cases are drawn from the secret text in the variable {grade.SEED} or in "
+                              "a file. Exit code 0: graded, whatever the grade; 2: no grade, or not of every task.")
     one.add_argument("submission", metavar="SUBMISSION")
     one.add_argument("--out", metavar="results.json", help="write Gradescope's results.json here")
     one.add_argument("--junitxml", metavar="FILE", help="write JUnit's XML here")
@@ -75,7 +75,8 @@ def run_grade(options):
             out.write(results.gradescope(graded, seconds))
         if junit:
             junit.write(results.junit(graded, seconds))
-    print(results.table(graded).encode(sys.stdout.encoding or "utf-8", "replace").decode(sys.stdout.encoding or "utf-8"))
+    encoding = sys.stdout.encoding or "utf-8"
+    print(results.table(graded).encode(encoding, "replace").decode(encoding))
     if not seed:
         print(f"{grade.SEED} is not set: the hidden cases were drawn from a fresh seed, and will be others next time")
     return 0 if graded.whole else UNRELIABLE

@@ -118,7 +118,7 @@ def _canary(nursery, tasks, memory, accept):
         if missing:
             listed = "; ".join(f"{name} ({why})" for name, why in sorted(missing.items()))
             raise RuntimeError(f"this machine lacks a defence: {listed}. Nothing was graded. "
-                               f"{' '.join(f'--accept-missing {name}' for name in sorted(missing))} grades all the same")
+                               f"{' '.join(f'--accept-missing {name}' for name in sorted(missing))} grades anyway")
         failure = (f"{answer.what}: {answer.detail}" if isinstance(answer, sandbox.Failure)
                    else compare.difference(expected, answer, trial))
         if failure:
@@ -128,7 +128,7 @@ def _canary(nursery, tasks, memory, accept):
 
 
 def _read(path, tasks, limits):
-    """The Attempts. Files are read and parsed in processes of their own: whatever happens there is one file's accident."""
+    """The Attempts. Files are read in processes of their own: whatever happens there is one file's accident."""
     from .apart import Died, apart
     kind, said, _ = apart(lambda: Submission(path) and None, READING)
     if kind:

@@ -48,7 +48,8 @@ def files(reference, grader, folders):
     except OSError:
         listed = []
     environments = [os.path.join("/proc", str(number), "environ") for number in (*grader, *listed)]
-    for path, what in [(reference, "the reference"), *((path, "another process's environment") for path in environments)]:
+    secrets = dict.fromkeys(environments, "another process's environment")
+    for path, what in [(reference, "the reference"), *secrets.items()]:
         try:
             with open(path, "rb") as file:
                 if file.read(1):

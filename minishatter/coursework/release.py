@@ -146,8 +146,8 @@ def rubric():
     questions = [f"| {name}: {q.text[:60].rsplit(' ', 1)[0]} ... | {q.points} | {q.rubric} |" for name, q in named()]
     return "\n".join([
         "# Rubric", "",
-        f"Code: {manifest.TOTAL} points, by the grader. Within a task each kind of case counts the same: three quarters "
-        "for the hidden case, and the last quarter if the public one is right too. "
+        f"Code: {manifest.TOTAL} points, by the grader. Within a task each kind of case counts the same: "
+        "three quarters for the hidden case, and the last quarter if the public one is right too. "
         f"Questions: {TOTAL} points, by hand.", "",
         "| task | points | cases |", "| --- | ---: | --- |", *tasks, "",
         "| question | points | for |", "| --- | ---: | --- |", *questions, ""])

@@ -10,7 +10,7 @@ INSTRUCTOR = "0"  # the number of what only instructors see
 
 
 def printable(text):
-    """The text in one line: runs of white space are one blank; a question mark for what a terminal or XML cannot have."""
+    """The text in one line: white space is one blank; a question mark for what a terminal or XML cannot have."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 

@@ -108,8 +108,9 @@ class Nursery:
             [sys.executable, "-I", "-S", "-B", str(HERE / "child.py")], cwd=self._box, env=ENVIRONMENT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True)
         users = [FIRST_USER + (os.getpid() * 7 + count) % USERS for count in range(USERS)]
-        self._ask({"folder": str(self._folder), "packages": str(self._packages), "modules": self._modules, "users": users,
-                   "reference": str(self._reference), "grader": [os.getpid(), os.getppid()], "writable": [".", *_writable()]})
+        self._ask({"folder": str(self._folder), "packages": str(self._packages), "modules": self._modules,
+                   "users": users, "reference": str(self._reference),
+                   "grader": [os.getpid(), os.getppid()], "writable": [".", *_writable()]})
         self._hear("ready")
 
     def close(self):
@@ -126,7 +127,7 @@ class Nursery:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def furnish(self, tree):
-        """Make the workers' folder anew, with these files of the package, {file name: source}, instead of blank ones."""
+        """Make the workers' folder anew, with these files of the package, {name: source}, instead of blank ones."""
         self._tree = tree
         self._furniture.fill(self._box, tree)
 

@@ -1,4 +1,4 @@
-"""A list of what a student's code may ask of the kernel; the kernel refuses all else, whoever asks. Linux, no root needed.
+"""A list of what a student's code may ask of the kernel; it refuses all else, whoever asks. Linux, no root needed.
 
 The list has what Python and NumPy need to compute, to read files and to write to a
 descriptor that is open. What could outlive the process or be seen by another is not

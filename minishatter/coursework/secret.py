@@ -7,5 +7,5 @@ def strong(text):
     """The text, if it is long and mixed enough not to be guessed; ValueError if not."""
     if len(text) < LEAST or len(set(text)) < DIFFERENT:
         raise ValueError(f"the secret text must have at least {LEAST} characters, {DIFFERENT} of them different: it "
-                         f"has {len(text)} and {len(set(text))}, and could be guessed; release draws a good one by itself")
+                         f"has {len(text)} and {len(set(text))}, and could be guessed; release draws a good one")
     return text

@@ -54,7 +54,8 @@ class Worker:
                 said = self._message(budget.left)
             return _failure(said, importing) if "!error" in said else said
         except TimeoutError:
-            return Failure(f"stopped: the time limit of {budget.seconds:.2g} s for the task was reached", "", "", importing)
+            return Failure(f"stopped: the time limit of {budget.seconds:.2g} s for the task was reached", "", "",
+                           importing)
         except EOFError:
             return Failure("your code ended its process", "", "", importing, ended=True)
         except Exception as error:  # bytes that mean harm fail in many ways
@@ -99,6 +100,6 @@ class Worker:
 
 def _failure(said, importing):
     """An exception as reported: one of Python's own, and no more of its words than belong into a line."""
-    kind, detail, line = (wire.string(said.get(name, b"")[:4 * size]) for name, size in
+    kind, detail, line = (wire.string(said[name][:4 * size]) if name in said else "" for name, size in
                           (("!error", LINE), ("!message", DETAIL), ("!line", LINE)))
     return Failure(f"raised {kind if kind in EXCEPTIONS else 'Exception'}", detail[:DETAIL], line[:LINE], importing)

@@ -318,7 +318,8 @@ from minishatter.images import train
 from tests.images.test_train import data, small_net
 
 augment = functools.partial(train.shift_and_flip, shift=2)
-fitted = train.fit(small_net(), *data(), epochs=int(sys.argv[2]), batch=8, seed=3, augment=augment, checkpoint=sys.argv[1])
+fitted = train.fit(small_net(), *data(), epochs=int(sys.argv[2]), batch=8, seed=3, augment=augment,
+                   checkpoint=sys.argv[1])
 print(len(fitted.losses))
 """
 
