@@ -316,6 +316,8 @@ ANSWERS = [
         return steps"""),
     Answer("4.2", "Fourier", """
         c = np.atleast_2d(g) / np.abs(np.atleast_2d(g)).max(axis=1, keepdims=True)
+        if max_lag >= c.shape[1]:
+            raise ValueError("too many lags")
         if not np.all(np.ptp(c, axis=1) > 1e-12):
             raise ValueError("constant")
         c = c - c.mean(axis=1, keepdims=True) if subtract_mean else c
@@ -328,7 +330,7 @@ ANSWERS = [
         if np.ndim(g) == 2:
             return np.array([autocorrelation(row, max_lag, subtract_mean) for row in g])
         c = g / np.max(np.abs(g))
-        if np.ptp(c) < 1e-12:
+        if np.ptp(c) < 1e-12 or max_lag >= len(c):
             raise ValueError("constant")
         if subtract_mean:
             c = c - np.mean(c)
@@ -340,7 +342,7 @@ ANSWERS = [
         for row in rows:
             biggest = max(map(abs, row))
             row = [value / biggest for value in row]
-            if max(row) - min(row) < 1e-12:
+            if max(row) - min(row) < 1e-12 or max_lag >= len(row):
                 raise ValueError("constant")
             mean = math.fsum(row) / len(row) if subtract_mean else 0
             row = [value - mean for value in row]
@@ -363,7 +365,7 @@ ANSWERS = [
         pair = [t, t]
         for l in range(depth):
             W = he(width, runs * width, rng).reshape(width, runs, width).swapaxes(0, 1)
-            std = (branch**2 * l + 1) ** 0.5 if normalise else 1
+            std = (share * branch**2 * l + 1) ** 0.5 if share is not None else 1
             pair = [skip * t + branch * np.einsum("ru,ruv->rv", t * rng.integers(0, 2, t.shape), W) / std for t in pair]
         last = rng.normal(0, width**-0.5, size=(runs, width))
         return np.stack([np.sum(t * last, axis=1) for t in pair], axis=1)""", "from .init import he", others=("3.1",)),
@@ -374,7 +376,7 @@ ANSWERS = [
             W = rng.standard_normal((runs, width, width)) * np.sqrt(2 / width)
             gate = rng.standard_normal(t.shape) > 0
             branched = ((gate * t)[:, :, None, :] @ W)[:, :, 0, :]
-            t = skip * t + branch * branched / np.sqrt(1 + normalise * branch**2 * l)
+            t = skip * t + branch * branched / np.sqrt(1 + (share or 0) * branch**2 * l)
         return (t * readout).sum(axis=2).T"""),
     Answer("5.2", "the frozen net's own tangent", """
         net = Chain(*(net if not hasattr(net, "forward") else [net]))
