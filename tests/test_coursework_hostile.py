@@ -126,8 +126,7 @@ ATTACKS = [
     Attack("replacing the child's own functions", """
         import sys
         main = sys.modules['__main__']
-        main.answer = lambda *a: {'dx': 1}; main.send = lambda *a: None""", NONE,
-           r"ended its process \(exit code 0\)", WRONG),
+        main.answer = lambda *a: {'dx': 1}; main.send = lambda *a: None""", NONE, "relative error|ended", WRONG),
     # Finding the answer.
     Attack("importing the grader", "from minishatter.coursework import grade", NONE, "raised ModuleNotFoundError"),
     Attack("importing the installed package", """

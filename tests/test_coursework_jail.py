@@ -197,7 +197,7 @@ def test_modules_of_the_standard_library_that_need_shared_libraries_can_be_impor
 def test_the_canary_stops_a_grade_on_a_machine_where_the_reference_fails(honest, monkeypatch, capsys):
     monkeypatch.setattr(sandbox, "PACKAGES", ())  # NumPy is not found in there
     assert main(["grade", str(honest), "--task", "1.2"]) == 2
-    assert "the reference itself fails task 1.2" in capsys.readouterr().err or "did not" in capsys.readouterr().err
+    assert "No module named 'numpy'" in capsys.readouterr().err
 
 
 def test_the_canary_compares(honest, monkeypatch):
@@ -537,9 +537,9 @@ def test_what_is_read_of_a_hidden_case_is_one_of_few_words(name, body, tmp_path)
     public = [line.partition(": ")[2] for line in done.results[0].output.splitlines() if line.startswith("public")]
     assert len(hidden) == len(public) == 3
     for line, shown in zip(hidden, public):
-        assert line in ("failed, in another way than the public case of this kind", "other numbers than expected",
-                        "failed, unlike the public case of this kind", "dx has another shape", "dx is not finite",
-                        "what came back is no plain array") or shown.startswith(line), line
+        assert re.fullmatch("failed, (in another way than|unlike) the public case of this kind|other numbers than expected|"
+                            "d[xWb] (has another shape|is not finite)|what came back is no plain array",
+                            line) or shown.startswith(line), line
         assert not re.search(r"x0=|norm|relative", line)
 
 

@@ -18,6 +18,7 @@ import builtins
 import importlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -36,16 +37,23 @@ def main():
     jail.LIBC.prctl(jail.ADOPT_ORPHANS, 1, 0, 0, 0)
     setting |= _prepare(jail, setting)
     _say({"ready": True})
+    try:
+        _serve(setting, requests)
+    except BrokenPipeError:
+        pass  # the grader was killed
+    finally:
+        shutil.rmtree(setting["folder"], ignore_errors=True)
+
+
+def _serve(setting, requests):
     for count, line in enumerate(requests):
         uid = setting["users"][count % len(setting["users"])]
         started = _start(setting, json.loads(line), uid)
-        _say({"started": True})
-        end = requests.readline()
-        _say({"status": _clear(started, uid, json.loads(end or "{}"))})
-        if not end:
-            break
-    import shutil
-    shutil.rmtree(setting["folder"], ignore_errors=True)  # if the grader was killed
+        try:
+            _say({"started": True})
+        finally:
+            status = _clear(started, uid, json.loads(requests.readline() or "{}"))
+        _say({"status": status})
 
 
 def _say(report):
@@ -57,7 +65,9 @@ def _prepare(jail, setting):
 
     A worker has no file of a private folder in sight; what the package imports is imported here.
     """
-    for name in ["proof", "wire", "traceback", "numpy", *setting["modules"]]:
+    for name in ("numpy", "proof", "traceback", "wire"):
+        importlib.import_module(name)
+    for name in setting["modules"]:
         try:
             importlib.import_module(name)
         except ImportError:
