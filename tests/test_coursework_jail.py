@@ -537,7 +537,8 @@ def test_what_is_read_of_a_hidden_case_is_one_of_few_words(name, body, tmp_path)
     public = [line.partition(": ")[2] for line in done.results[0].output.splitlines() if line.startswith("public")]
     assert len(hidden) == len(public) == 3
     for line, shown in zip(hidden, public):
-        assert re.fullmatch("failed, (in another way than|unlike) the public case of this kind|other numbers than expected|"
+        assert re.fullmatch("failed, (in another way than|unlike) the public case of this kind|"
+                            "other numbers than expected|"
                             "d[xWb] (has another shape|is not finite)|what came back is no plain array",
                             line) or shown.startswith(line), line
         assert not re.search(r"x0=|norm|relative", line)

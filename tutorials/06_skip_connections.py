@@ -191,9 +191,9 @@ for (name, L), interval in lengths.items():
     if L == deepest:
         print(f"  correlation length {interval.value:6.2f} [{interval.low:.2f}, {interval.high:.2f}] steps  {name}")
 report.write("""Why rows differ: a resnet with BN at beta = 1 grows faster than Theorem 3 says, because BN divides by
-the spread around the batch mean, which leaves out the 1/pi of a branch's second moment that all inputs share (law under centering). The
-highway's correlation is above 1/sqrt e, because signals that share a mean are co-active more often than in a quarter of
-the cases (k0, k1).""")
+the spread around the batch mean, which leaves out the 1/pi of a branch's second moment that all inputs share (law
+under centering). The highway's correlation is above 1/sqrt e, because signals that share a mean are co-active more
+often than in a quarter of the cases (k0, k1).""")
 
 # %% [markdown]
 # **Try.** Which beta keeps the gradient of a 50-layer resnet as smooth as that of a 4-layer one? Give the
