@@ -272,10 +272,10 @@ plot.save(fig, report.figure)
 # **What you see.** Draw weights that add up to 0, and real rectifier nets obey all four statements: R = 0.25, 0.065,
 # 0.002 at 2, 4, 10 layers, where Theorem 1 has 0.25, 0.0625, 0.001. So do centred and batch-normalised feedforward
 # nets, with He weights as they are. Without normalisation He weights follow the kernels (dotted): 0.31, 0.14, 0.04.
-# Resnets with batch normalisation follow the law under centering at every beta and depth, and Theorem 3 where the two are too
-# close to be told apart: at beta = 1 and 50 layers R is 0.092 [0.076, 0.108], the law 0.095, the theorem 0.159; at
-# beta = 0.1 and 100 layers 0.683 [0.664, 0.703], the law 0.686, the theorem 0.709, the paper's text 0.7. On the scalar
-# grid a few nets make most of the sum, whose running mean never settles.
+# Resnets with batch normalisation follow the law under centering at every beta and depth, and Theorem 3 where the two
+# are too close to be told apart: at beta = 1 and 50 layers R is 0.092 [0.076, 0.108], the law 0.095, the theorem
+# 0.159; at beta = 0.1 and 100 layers 0.683 [0.664, 0.703], the law 0.686, the theorem 0.709, the paper's text 0.7. On
+# the scalar grid a few nets make most of the sum, whose running mean never settles.
 
 # %% [markdown]
 # **Claims.** Variances are given over the predicted one, since they grow by powers. "In kind", for real nets: within

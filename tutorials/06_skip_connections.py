@@ -128,9 +128,10 @@ plot.save(fig, report.figure)
 # **What you see.** At inputs x ~ N(0, I) a batch-normalised resnet of 50 layers has 3.2 times Theorem 3's variance at
 # beta = 1 and 1.06 times the law's under centering; at beta = 0.1 it has 1.06 times the theorem's. At 100 layers two
 # gradients correlate by 0.68 [0.66, 0.70] for beta = 0.1 and by 0.05 [0.04, 0.06] for beta = 1: the text's 0.7 holds,
-# and its 0.1 as far as one digit goes. (On the scalar grid, where a second moment has no mean, the first came out as
-# 0.34.) A plain resnet grows by 2 per layer and a plain BN net by 1.47; highway gates and alpha = 0.71 keep the size at
-# 1, and only the highway keeps its correlation length too, 40 steps of the grid at 50 layers against 0.6 without skips.
+# and its 0.1 to one decimal. (On the scalar grid, where a second moment has no mean, the first came out as
+# 0.34.) A plain resnet grows by 2 per layer and a plain BN net by 1.47; highway gates and alpha = 0.71 keep the size
+# at 1, and only the highway keeps its correlation length too, some 40 steps of the grid at 50 layers against 0.6 without
+# skips.
 
 # %% [markdown]
 # **Claims about the size**, as ratios to the predicted variance, so that 1 is predicted; "in kind" within a half.
@@ -187,10 +188,11 @@ print(report.claim(f"order of correlation lengths, feedforward < resnet beta 1 <
 for (name, L), interval in lengths.items():
     if L == deepest:
         print(f"  correlation length {interval.value:6.2f} [{interval.low:.2f}, {interval.high:.2f}] steps  {name}")
-report.write("""Why rows differ: a resnet with BN at beta = 1 grows faster than Theorem 3 says, because BN divides by the spread around
-the batch mean, which leaves out the 1/pi of a branch's second moment that all inputs share (law under centering). The
-highway's correlation is above 1/sqrt e, because signals that share a mean are co-active more often than in a quarter of
-the cases (k0, k1).""")
+WHY = """Why rows differ: a resnet with BN at beta = 1 grows faster than Theorem 3 says, because BN divides by the
+spread around the batch mean, which leaves out the 1/pi of a branch's second moment that all inputs share
+(law under centering). The highway's correlation is above 1/sqrt e, because signals that share a mean are co-
+active more often than in a quarter of the cases (k0, k1)."""
+report.write(WHY)
 
 # %% [markdown]
 # **Try.** Which beta keeps the gradient of a 50-layer resnet as smooth as that of a 4-layer one? Give the

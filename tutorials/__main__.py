@@ -95,7 +95,7 @@ def main(argv=None):
     parser.add_argument("--quick", action="store_true", help="small sizes, into figures/quick/")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="how many at a time (default: one per core)")
-    parser.add_argument("--train", action="store_true", help="tutorial 09: train the nets that its table lacks (an hour for all)")
+    parser.add_argument("--train", action="store_true", help="tutorials 07 and 09: compute what their tables lack (an hour for all)")
     parser.add_argument("--list", action="store_true", help="list the tutorials and stop")
     options = parser.parse_args(argv)
     if options.jobs < 1:
