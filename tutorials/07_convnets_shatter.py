@@ -143,7 +143,8 @@ table = rows()
 
 # %% [markdown]
 # **Means over minibatches**, with 99 % intervals: a new net and new images for each. Held and through share both, so
-# their difference is taken within each minibatch.
+# their difference is taken within each minibatch and hardly varies: five of them tell "held" as well as twelve would,
+# as the mean of "through" less that difference (the half-widths of both added up).
 
 
 # %%
@@ -164,13 +165,25 @@ def difference(kind, count, depth):
     return intervals.mean_interval(ranks(kind, count, depth, "through")[:held.size] - held, LEVEL)
 
 
+def held_rank(kind, count, depth):
+    through, less = mean_rank(kind, count, depth, "through"), difference(kind, count, depth)
+    return intervals.Interval(through.value - less.value, through.low - less.high, through.high - less.low)
+
+
 # %% [markdown]
 # The figure: similarities of the first minibatch's gradients (through, depth counts weights), images re-ordered by
 # k-means (k = 10) on the gradients of the four-layer net (by this count two layers are linear), the same order along a
-# row; on the right the effective rank. Rings: statistics held.
+# row; on the right the effective rank. Rings: statistics held. Whitened is not the same as equally large: the deepest
+# feedforward gradient is also compared with noise that is as large for each image and at each pixel as it is.
 
 
 # %%
+def noise_of_the_same_sizes(D):
+    """Gaussian noise with the row sizes, then the column sizes, of D."""
+    noise = stats.white_noise(D.shape, np.random.default_rng(SEED)) * np.sqrt((D**2).mean(axis=1, keepdims=True))
+    return noise * np.linalg.norm(D, axis=0) / np.linalg.norm(noise, axis=0)
+
+
 def similarity(D):
     """|correlation| of the centred gradients of each pair of images, (N, N)."""
     D = centred(D)
@@ -187,6 +200,9 @@ left, right = fig.subfigures(1, 2, width_ratios=[2, 1])
 axes = left.subplots(2, len(SHOWN), squeeze=False)
 for row, kind in zip(axes, KINDS):
     first = {depth: image_gradients(draw(kind, "weights", depth, 0), x, "through") for depth in SHOWN}
+    if kind == "feedforward":
+        deepest_ranks = [stats.effective_rank(D) / NOISE
+                         for D in (first[DEPTHS[-1]], noise_of_the_same_sizes(first[DEPTHS[-1]]))]
     shallow = centred(first[SHOWN[0]])
     cluster = clusters.kmeans((shallow / np.linalg.norm(shallow, axis=0)).T, min(CLUSTERS, N),
                               np.random.default_rng(SEED))
@@ -203,19 +219,24 @@ for kind, colour in zip(KINDS, (plot.COLOUR["feedforward"], plot.COLOUR["resnet 
         value, low, high = np.transpose([mean_rank(kind, count, depth, "through") for depth in DEPTHS])
         ax.plot(DEPTHS, value, style, color=colour, label=f"{kind}, depth counts {count}")
         ax.fill_between(DEPTHS, low, high, color=colour, alpha=0.15, linewidth=0)
-        ax.plot(DEPTHS, [ranks(kind, count, depth, "held").mean() for depth in DEPTHS], "o", color=colour,
+        ax.plot(DEPTHS, [held_rank(kind, count, depth).value for depth in DEPTHS], "o", color=colour,
                 markerfacecolor="none", markersize=5)
     rest = [ranks(kind, "weights", depth, "through", "centred").mean() for depth in SHOWN]
     ax.plot(SHOWN, rest, "--", color=colour, label=f"{kind}, centred")
 ax.set(xscale="log", yscale="log", xlabel="depth", ylabel="effective rank over white noise's", title="Whiteness",
-       ylim=(0.005, 1.5))
+       ylim=(0.005, 6))
 ax.set_xticks(DEPTHS, DEPTHS)
 ax.minorticks_off()
-ax.legend(fontsize=7, loc="center right")
+ax.legend(fontsize=7, loc="upper left")
 plot.save(fig, report.figure)
 
 # %% [markdown]
-# **What you see.** TODO
+# **What you see.** Gradients of feedforward convnets whiten with depth: their effective rank climbs from 0.006 (one
+# gradient for all images: rank 1 where noise has 157) over 0.02 and 0.39 to 0.59 [0.51, 0.67] at 24 layers. At 50 it
+# is 0.49 [0.43, 0.56]: what is missing to 1 is size, not direction. The resnet keeps 0.011 at 50 layers, and 0.11
+# without the gradient that all images share. Through or held makes no difference here, 0.007 at most: a statistic is
+# a mean over 256 images times 1,024 pixels, so one image hardly moves it. Counting depth the other way shifts the
+# shallow end only (0.58 instead of 0.39 at 10).
 
 # %% [markdown]
 # **Claims**, in words: feedforward gradients whiten with depth, those of the resnet keep structure. Both counts of
@@ -257,14 +278,18 @@ def shown(interval):
 
 
 lines = [f"| {kind} | {count} | {depth} | {shown(mean_rank(kind, count, depth, 'through'))} "
-         f"| {shown(mean_rank(kind, count, depth, 'held'))} | {difference(kind, count, depth).value:.4f} |"
+         f"| {shown(held_rank(kind, count, depth))} | {difference(kind, count, depth).value:.4f} |"
          for kind in KINDS for count in COUNTS for depth in DEPTHS]
 print("\n".join(lines))
+why = (f"Why rows differ: the gradients of {deepest} layers whiten in direction, not in size. On the minibatch of the "
+       f"figure their effective rank is {deepest_ranks[0]:.2f}, and that of noise as large for each image and at each "
+       f"pixel {deepest_ranks[1]:.2f}.")
+print(why)
 head = "| net | depth counts | depth | through | held | through - held |"
 report.write("\n".join([
-    f"Images: {what}, {FILTERS} filters; {MINIBATCHES['feedforward']} minibatches of the feedforward nets through, "
-    f"{FEW} of all others. Effective rank over white noise's:", "", head, "| --- | --- | --- | --- | --- | --- |",
-    *lines]))
+    why, "", f"Images: {what}, {FILTERS} filters; {MINIBATCHES['feedforward']} minibatches of the feedforward nets "
+    f"through, {FEW} of all others. Effective rank over white noise's:", "", head,
+    "| --- | --- | --- | --- | --- | --- |", *lines]))
 
 # %% [markdown]
 # **Try.** Hold the images and draw only the nets anew: which of the two moves the intervals? What happens without batch
