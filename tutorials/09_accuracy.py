@@ -247,6 +247,7 @@ def distance(by_cell, kind, paper):
 
 def main():
     report = Report("09_accuracy")
+    plot.use_style()
     ranges, rows = tables()
     rows = [row for row in rows if row["schedule"] == ("plateau" if TRAIN == "paper" else "cosine")]
     by_cell, departures = {}, {}
