@@ -91,7 +91,8 @@ def add_probe(commands):
     command.add_argument("--init", choices=nets.INITS, default=argparse.SUPPRESS)
     command.add_argument("--statistics", choices=gradients.STATISTICS, default=argparse.SUPPRESS,
                          help="(default: held)")
-    command.add_argument("--points", type=int, default=argparse.SUPPRESS, help="grid points on [-2, 2] (default: 256)")
+    command.add_argument("--points", type=int, default=argparse.SUPPRESS,
+                         help="grid points on [-2, 2] (default: 256)")
     command.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="(default: 0)")
     command.add_argument("--figure", default="probe.png",
                          help="where to save the picture: .png, .pdf or .svg (default: probe.png)")

@@ -4,7 +4,7 @@
 measures both, and `curve` is f' over any interval: the exact staircase if it has few pieces.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Choice(NamedTuple):
 
 def build(choice: Choice) -> Chain:
     """The net of a Choice, as nets.py builds it."""
-    size = {"depth": choice.depth, "width": choice.width, "bias_std": choice.bias}
+    size: Any = {"depth": choice.depth, "width": choice.width, "bias_std": choice.bias}
     rng = np.random.default_rng(arguments.integer("seed", choice.seed, least=0))
     norm = None if arguments.one_of("norm", choice.norm, NORMS) == "none" else choice.norm
     if arguments.one_of("net", choice.net, KINDS) == "feedforward":

@@ -727,15 +727,15 @@ def test_a_refused_claim_is_not_kept():
 
 # They take no arguments, or any: a label is only printed, a cache is what a forward pass has made.
 ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU", "layers.CReLU",
-                 "compose.Container", "compose.Trace", "compose.patterns", "explore.show", "regions.Explanation", "conv.Flatten",
-                 "running.quick", "running.folder", "running.progress", "plot.style", "plot.use_style"}
+                 "compose.Container", "compose.Trace", "compose.patterns", "explore.show", "regions.Explanation",
+                 "conv.Flatten", "running.quick", "running.folder", "running.progress", "plot.style", "plot.use_style"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
-                   wide, look, explore, film, sweep, files, running, report, plot, conv, filters, convnets, train, checkpoint, clusters,
-                   data, download):
+                   wide, look, explore, film, sweep, files, running, report, plot, conv, filters, convnets, train, checkpoint,
+                   clusters, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

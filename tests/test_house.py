@@ -61,7 +61,8 @@ COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
 DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may import anything, and nothing imports them
 
 # What a module may import from elsewhere, beyond NumPy and the standard library.
-OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"}, "explore": {"matplotlib"}, "running": {"tqdm"},
+OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"},
+          "explore": {"matplotlib"}, "running": {"tqdm"},
           "coursework.child": {"jail", "trials", "wire"}}  # its neighbours: it runs outside of the package
 
 MODERN_RANDOM = {"Generator", "default_rng", "BitGenerator", "SeedSequence", "PCG64"}
