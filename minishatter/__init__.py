@@ -24,6 +24,6 @@ __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity
 
 READING_ORDER = (
     "arguments", "layers", "compose", "init", "nets", "check", "kernels", "duals", "gradients", "intervals", "stats",
-    "probe", "theory", "wide", "regions", "look", "files", "sweep", "plot", "running", "report", "explore",
-    "film", "images.kernels", "images.conv", "images.filters", "images.convnets", "images.clusters", "images.download",
-    "images.data", "images.checkpoint", "images.train")
+    "probe", "theory", "wide", "regions", "look", "files", "sweep", "plot", "running", "report", "explore", "film",
+    "images.vectors", "images.kernels", "images.conv", "images.filters", "images.convnets", "images.clusters",
+    "images.download", "images.data", "images.checkpoint", "images.schedules", "images.train")

@@ -77,7 +77,8 @@ def add_probe(commands):
     command = commands.add_parser("probe", help="does this net shatter?",
                                   description=probe.__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--gradient", metavar="FILE", default=argparse.SUPPRESS, help="a gradient of your own instead of a net: .npy or .csv, "
+    command.add_argument("--gradient", metavar="FILE", default=argparse.SUPPRESS,
+                         help="a gradient of your own instead of a net: .npy or .csv, "
                          "(n,) or a row per net; of the options below only --step, --figure and --json go with it")
     command.add_argument("--step", type=float, default=argparse.SUPPRESS,
                          help="with --gradient: the distance of neighbouring inputs (default: 1)")
@@ -91,8 +92,7 @@ def add_probe(commands):
     command.add_argument("--init", choices=nets.INITS, default=argparse.SUPPRESS)
     command.add_argument("--statistics", choices=gradients.STATISTICS, default=argparse.SUPPRESS,
                          help="(default: held)")
-    command.add_argument("--points", type=int, default=argparse.SUPPRESS,
-                         help="grid points on [-2, 2] (default: 256)")
+    command.add_argument("--points", type=int, default=argparse.SUPPRESS, help="grid points on [-2, 2] (default: 256)")
     command.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="(default: 0)")
     command.add_argument("--figure", default="probe.png",
                          help="where to save the picture: .png, .pdf or .svg (default: probe.png)")

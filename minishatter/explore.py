@@ -70,7 +70,7 @@ class Window:
     @property
     def choice(self) -> Choice:
         """Where the sliders and buttons stand."""
-        numbers: Any = {name: type(step)(self.sliders[name].val) for name, *_, step in SLIDERS}
+        numbers: dict[str, Any] = {name: type(step)(self.sliders[name].val) for name, *_, step in SLIDERS}
         return Choice(**numbers, **{name: buttons.value_selected for name, buttons in self.buttons.items()})
 
     def _panels(self):
@@ -138,7 +138,7 @@ class Window:
         self._draw_what_moved()
 
     def _draw_curve(self, _=None):
-        """f' in view: the exact staircase if it has few pieces, else 256 points; through the statistics, the grid's.
+        """f' in view: the exact staircase if it has few pieces, else 256 points; of "through" only the grid's.
 
         When the user has zoomed, the toolbar draws the whole figure afterwards.
         """
@@ -151,8 +151,9 @@ class Window:
         self.line.set_data(x, g)
         near = (low <= self.x) & (self.x <= high)
         self.dots.set_data((self.x[near], self.look.g[near]) if near.sum() < POINTS / 4 else ([], []))
-        what = f"{POINTS} points; zoom in for the steps" if held else "the points of the grid"
-        self.head.set_text("f'(x): " + (f"the exact staircase, {x.size // 2} pieces" if self.exact else what))
+        self.head.set_text("f'(x): " + (f"the exact staircase, {x.size // 2} pieces" if self.exact else
+                                        f"{POINTS} points; zoom in for the steps" if held
+                                        else "the points of the grid"))
 
     def _mark(self, choice):
         """Grey is what has no effect on this kind of net."""
@@ -241,8 +242,7 @@ def show() -> None:
         fig = plt.figure("minishatter explore", figsize=(13, 7.2))
     except ImportError as error:
         raise RuntimeError(f"matplotlib cannot open a window: {error}") from error
-    manager: Any = type(fig.canvas.manager)
-    if manager.show is FigureManagerBase.show:  # it is overridden where there is a window
+    if getattr(type(fig.canvas.manager), "show", None) is FigureManagerBase.show:
         plt.close(fig)
         raise RuntimeError("a window needs a display and a toolkit such as Tk or Qt (see matplotlib's backends); "
                            "minishatter explore --html PAGE.html needs none")

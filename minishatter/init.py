@@ -97,6 +97,19 @@ def looks_linear(fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndar
     return np.concatenate([W, -W])
 
 
+def mirrored_parts(W: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """S and Delta of weights W = (S + Delta, Delta - S), the two halves along `axis`, which read the halves of a CReLU.
+
+    S = half the difference, Delta = half the sum, so that the layer is x S + |x| Delta: its linear part, and
+    what it has gained by leaving it. Looks-linear weights have Delta = 0.
+    """
+    W, axis = arguments.array("W", W), arguments.integer("axis", axis, least=0)
+    if axis >= W.ndim or W.shape[axis] % 2:
+        raise ValueError(f"W must have two halves along axis {axis}, got shape {W.shape}")
+    positive, negative = np.split(W, 2, axis=axis)
+    return (positive - negative) / 2, (positive + negative) / 2
+
+
 def standardised(fan_in: int, fan_out: int, rng: np.random.Generator,
                  gain: float = 2 / (1 - 1 / np.pi)) -> np.ndarray:
     """He weights that add up to 0: each unit's have mean 0 and mean square gain / fan_in, exactly.

@@ -1,7 +1,8 @@
 """An average over nets comes with an interval, and a law with a test.
 
-`mean_interval` and `ratio_interval` are right for a dozen samples or more; `bootstrap_interval` serves
-any statistic, and needs some hundred. `brownian_test` asks whether random functions are Brownian motion.
+`mean_interval` and `ratio_interval` are right for a dozen samples or more, `slope_interval` for a straight line;
+`bootstrap_interval` serves any statistic, and needs some hundred. `brownian_test` asks whether random functions
+are Brownian motion.
 """
 
 import math
@@ -46,6 +47,24 @@ def mean_interval(samples: np.ndarray, level: float = 0.99) -> Interval:
     mean = samples.mean(axis=0)
     half = student_quantile(0.5 + _level(level) / 2, n - 1) * samples.std(axis=0, ddof=1) / np.sqrt(n)
     return Interval(mean, mean - half, mean + half)
+
+
+def slope_interval(x: np.ndarray, y: np.ndarray, level: float = 0.99) -> Interval:
+    """The least-squares slope of y over x, plus and minus t * standard error (Student's t, n - 2 degrees of freedom).
+
+    x, y: (n,), n >= 6. Of logarithms it is the exponent of a power law; what does not lie on the line widens it.
+    """
+    x, y = arguments.array("x", x, ndim=1), arguments.array("y", y, ndim=1)
+    if x.shape != y.shape or len(x) < 6:
+        raise ValueError(f"x and y must have one length of at least 6, got {len(x)} and {len(y)}")
+    apart = x - x.mean()
+    if not apart.any():
+        raise ValueError(f"x must vary, got {x[0]} alone")
+    slope = apart @ y / (apart @ apart)
+    rest = y - y.mean() - slope * apart
+    error = np.sqrt(rest @ rest / (len(x) - 2) / (apart @ apart))
+    half = student_quantile(0.5 + _level(level) / 2, len(x) - 2) * error
+    return Interval(slope, slope - half, slope + half)
 
 
 def ratio_interval(above: np.ndarray, below: np.ndarray, level: float = 0.99) -> Interval:

@@ -32,7 +32,7 @@ class Choice(NamedTuple):
 
 def build(choice: Choice) -> Chain:
     """The net of a Choice, as nets.py builds it."""
-    size: Any = {"depth": choice.depth, "width": choice.width, "bias_std": choice.bias}
+    size: dict[str, Any] = {"depth": choice.depth, "width": choice.width, "bias_std": choice.bias}
     rng = np.random.default_rng(arguments.integer("seed", choice.seed, least=0))
     norm = None if arguments.one_of("norm", choice.norm, NORMS) == "none" else choice.norm
     if arguments.one_of("net", choice.net, KINDS) == "feedforward":

@@ -33,16 +33,16 @@ PREAMBLE = f"""# REPLICATION
 Balduzzi et al., *The Shattered Gradients Problem* (ICML 2017), checked claim by claim. Written by
 `python -m tutorials`; do not edit. The first part is about the paper: a figure, a theorem or a sentence of it. The
 second goes beyond it: what is derived here, or stated by others. Each row is one claim: where it comes from, the
-predicted value, the value measured here with its {LEVEL:.0%} interval, and a verdict by this rule, older than the
-numbers:
+predicted value, the value measured here with its {LEVEL:.0%} interval, and a verdict by a rule that was fixed before
+looking:
 
-- **agrees**: the predicted value lies in the measured interval, widened by the tolerance: the error of reading a
-  printed figure by eye, and with it, where the figure shows means over nets, the standard error of such a mean
-  (none for theorems);
+- **agrees**: the predicted value lies in the measured interval, widened by the tolerance. For a figure that was read
+  by eye this is the reading error, together with the standard error of a mean if the figure shows means over nets; for
+  theorems it is 0;
 - **agrees in kind**: it does not, but the measured value is within the distance in the column *in kind*;
 - **differs**: anything else.
 
-Not every choice in a row is as old as the rule. The nets of section 03 are those that fit best, by a
+The rule is older than the numbers; not every choice in a row is. How the nets of section 03 count depth was found by a
 search that is shown there. The in-kind width of section 11 was chosen knowing earlier measurements, and in 05, 07, 09
 and 10 what is measured or expected was refined after first runs (df/dn for nets without BN; the centred gradients; the
 gain by depth; the fifth cure). A row about several points holds if it holds at each of them.

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from minishatter import (arguments, check, compose, explore, files, film, gradients, init, intervals, layers, look,
                          nets, plot, probe, regions, report, running, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
-from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, train
+from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
 from minishatter.intervals import Interval
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
@@ -171,6 +171,9 @@ INIT = [
     bad("units zero", init.biases, 0, 1.0, RNG),
     bad("std negative", init.biases, 3, -1.0, RNG),
     bad("rng None", init.biases, 3, 1.0, None),
+    bad("W of an odd length", init.mirrored_parts, np.ones((5, 2))),
+    bad("W without the axis", init.mirrored_parts, np.ones((4, 2)), 2),
+    bad("axis negative", init.mirrored_parts, np.ones((4, 2)), -1),
 ]
 
 # What all builders refuse, by the same words.
@@ -287,6 +290,11 @@ GRADIENTS = ON_A_GRID + [
 ]
 
 STATS = [
+    bad("x of another length", intervals.slope_interval, np.arange(7.0), np.arange(6.0)),
+    bad("x too few", intervals.slope_interval, np.arange(5.0), np.arange(5.0)),
+    bad("x constant", intervals.slope_interval, np.ones(7), np.arange(7.0)),
+    bad("y NaN", intervals.slope_interval, np.arange(7.0), NAN * np.ones(7)),
+    bad("level above 1", intervals.slope_interval, np.arange(7.0), np.arange(7.0), 1.5),
     bad("samples too few, of a ratio", intervals.ratio_interval, np.ones(4), np.ones(4)),
     bad("below of another shape", intervals.ratio_interval, np.ones(7), ONES),
     bad("below of mean 0", intervals.ratio_interval, np.ones(7), np.zeros(7)),
@@ -555,6 +563,8 @@ FILES = [
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 DATA = [
+    bad("images a vector", data.normalised, GRID),
+    bad("images of one channel", data.normalised, np.ones((2, 1, 4, 4))),
     bad("batches none", data.load_cifar10, "home", ()),
     bad("batches with an unknown number", data.load_cifar10, "home", (1, 6)),
     bad("batches zero", data.load_cifar10, "home", 0),
@@ -645,6 +655,8 @@ CONV = [
     bad("units zero", conv.BatchNorm2d, 0),
     bad("layer a class", conv.PerPixel, ReLU),
     bad("images a batch of units", conv.PerPixel(CReLU()).forward, ONES),
+    bad("images a batch of units", conv.ReLU2d().forward, ONES),
+    bad("images a batch of units", conv.CReLU2d().forward, ONES),
     bad("images smaller than the kernel", conv.Conv2d(np.ones((2, 3, 3, 3)), padding=0).forward, np.ones((3, 2, 5, 1))),
     bad("size zero", conv.AveragePool, 0),
     bad("images smaller than a window", conv.AveragePool(6).forward, np.ones((3, 5, 7, 1))),
@@ -656,10 +668,13 @@ CONV = [
     bad("activation unknown", convnets.convnet, 14, activation="prelu", rng=RNG),
     bad("norm unknown", convnets.convnet, 14, norm="center", rng=RNG),
     bad("init without its activation", convnets.convnet, 14, init="looks_linear", rng=RNG),
+    bad("init without its activation", convnets.convnet, 14, activation="crelu", init="delta_orthogonal", rng=RNG),
     bad("depth not 8 k", convnets.convresnet, 8, rng=RNG),
     bad("beta NaN", convnets.convresnet, 14, beta=NAN, rng=RNG),
     bad("depth odd with skips", convnets.flat_convnet, 3, beta=0.1, rng=RNG),
     bad("depth zero", convnets.flat_convnet, 0, rng=RNG),
+    bad("depth negative", convnets.flat_convnet, -2, beta=0.1, rng=RNG),
+    bad("skip NaN", convnets.flat_convnet, 2, beta=0.1, skip=NAN, rng=RNG),
     bad("rng legacy", convnets.flat_convnet, 2, rng=LEGACY),
 ]
 
@@ -681,6 +696,17 @@ TRAIN = [
     bad("epochs zero", train.fit, SMALL, IMAGES, LABELS, epochs=0),
     bad("batch zero", train.fit, SMALL, IMAGES, LABELS, epochs=1, batch=0),
     bad("seed negative", train.fit, SMALL, IMAGES, LABELS, epochs=1, seed=-1),
+    bad("schedule unknown", train.fit, SMALL, IMAGES, LABELS, epochs=1, schedule="cosine"),
+    bad("schedule a class", train.fit, SMALL, IMAGES, LABELS, epochs=1, schedule=schedules.Plateau),
+    bad("step behind the schedule's end", train.fit, SMALL, IMAGES, LABELS, epochs=3, schedule=schedules.Cosine(2, 0)),
+    bad("window zero", schedules.Plateau, 0),
+    bad("threshold NaN", schedules.Plateau, threshold=NAN),
+    bad("patience a float", schedules.Plateau, patience=2.0),
+    bad("factor below 1", schedules.Plateau, factor=0.1),
+    bad("steps zero", schedules.Cosine, 0),
+    bad("warmup as long as the schedule", schedules.Cosine, 100, 100),
+    bad("warmup negative", schedules.Cosine, 100, -1),
+    bad("step behind the end", schedules.Cosine(10, 2).rate, 1.0, 10, []),
     bad("images with three axes", train.shift_and_flip, IMAGES[0], RNG),
     bad("shift negative", train.shift_and_flip, IMAGES, RNG, -1),
     bad("rng legacy", train.shift_and_flip, IMAGES, LEGACY),
@@ -692,6 +718,7 @@ TRAIN = [
     bad("net None", train.cast, None, np.float32),
     bad("dtype of integers", train.cast, SMALL, int),
     bad("path a folder", checkpoint.save, ".", {}, {}, {}),
+    bad("augment", checkpoint.described, "augment", lambda images, rng: images),
     bad("damaged", checkpoint.load, __file__, {}, {}),
 ]
 
@@ -728,14 +755,16 @@ def test_a_refused_claim_is_not_kept():
 # They take no arguments, or any: a label is only printed, a cache is what a forward pass has made.
 ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU", "layers.CReLU",
                  "compose.Container", "compose.Trace", "compose.patterns", "explore.show", "regions.Explanation",
-                 "conv.Flatten", "running.quick", "running.folder", "running.progress", "plot.style", "plot.use_style"}
+                 "conv.Flatten", "schedules.Schedule", "running.quick", "running.folder", "running.progress",
+                 "plot.style", "plot.use_style"}
 
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
-                   wide, look, explore, film, sweep, files, running, report, plot, conv, filters, convnets, train, checkpoint,
-                   clusters, data, download):
+                   wide, look, explore, film, sweep, files, running, report, plot, conv, filters, convnets, schedules,
+                   train, checkpoint, clusters,
+                   data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

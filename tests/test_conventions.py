@@ -1,14 +1,18 @@
 """The search behind figure 2: its shortcut for many nets at once against the layers' own rules, one net at a time."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minishatter import BatchNorm, Chain, Dense, Identity, ReLU, Sum, gradients, stats
+from minishatter import BatchNorm, Chain, Dense, Identity, ReLU, Sum, gradients, nets, stats
+from minishatter.sweep import sweep
 from tutorials import conventions
 
-WIDTH, READ_OUTS = 6, [0, 1, 3]
+TABLE = Path(__file__).parent.parent / "figures" / "03_conventions.csv"
+
+WIDTH, READ_OUTS = 6, [0, 1, 3, 4]
 X = np.linspace(-2, 2, 16)
 
 
@@ -18,9 +22,9 @@ def small(monkeypatch):
     monkeypatch.setattr(conventions, "READ_OUTS", READ_OUTS)
 
 
-def chain(panel, stem, behind, biases, layers, last):
+def chain(panel, stem, behind, biases, layers, last, run=0):
     """The net of `conventions.draw` as layers of the library."""
-    v, b, behind, Ws, w = conventions.draw(panel, 0, stem, behind, biases)
+    v, b, behind, Ws, w = conventions.draw(panel, run, stem, behind, biases)
     yield Dense(v[None, :], b)
     if behind:
         yield ReLU()
@@ -51,9 +55,56 @@ def test_a_linear_stem_needs_no_biases(panel):
         np.testing.assert_allclose(law, laws[0], rtol=0, atol=1e-5 * np.abs(laws[0]).max())
 
 
+def test_a_row_is_the_mean_distance_to_the_points(monkeypatch):
+    """By single nets of the library; at depth 2 over all panels, the others for each panel."""
+    curves = {2: {1: 0.9}, 3: {1: 0.5, 2: 0.1}}
+    monkeypatch.setattr(conventions, "FIGURE_2", {panel: curves for panel in conventions.WEIGHTS})
+    monkeypatch.setattr(conventions, "READ_OUTS", [0, 1, 2, 3])
+    monkeypatch.setattr(conventions, "RUNS", 3)
+    conventions.panels.cache_clear()
+    row = conventions.convention("N(0, 1)", True, "U(-2, 2)", "held", "L - 1", True, "as it is")
+    conventions.panels.cache_clear()
+
+    def gaps(panel, L):
+        g = np.array([gradients.input_gradient(Chain(*chain(panel, "N(0, 1)", True, "U(-2, 2)", L - 1, True, run)),
+                                               gradients.grid()) for run in range(3)])
+        mean = stats.autocorrelation(g, 2, subtract_mean=False).mean(axis=0)
+        return [abs(mean[lag] - printed) for lag, printed in curves[L].items()]
+
+    assert row["feedforward"] == pytest.approx(np.mean(gaps("feedforward", 3)), abs=1e-5)
+    assert row["resnet_01"] == pytest.approx(np.mean(gaps("resnet 0.1", 3)), abs=1e-5)
+    assert row["depth_2"] == pytest.approx(np.mean([gaps(panel, 2) for panel in conventions.WEIGHTS]), abs=1e-5)
+
+
 def test_the_conventions_tried_differ():
     """2 stems x 3 laws, 3 of them without biases, x the choices behind them: all that the CSV must hold."""
     assert len(set(conventions.POINTS)) == len(conventions.POINTS) == (3 + 9) * 2 * 3 * 2 * 5
+
+
+def test_the_table_holds_every_convention():
+    assert conventions.kept(TABLE) == conventions.POINTS
+
+
+def test_what_tutorial_03_says_of_the_table():
+    """The first 21 rows agree on three choices; both judges pass three of all, which differ in the first weights."""
+    rows = sweep(conventions.convention, conventions.kept(TABLE), path=TABLE)  # nothing runs
+    rows.sort(key=lambda row: row["feedforward"] + row["resnet"])
+    agree = [(row["statistics"], row["layers"], row["last"]) == ("through", "L - 2", False) for row in rows]
+    assert all(agree[:21]) and not agree[21]
+    passed = [(rows.index(row) + 1, *(row[choice] for choice in conventions.CHOICES)) for row in rows
+              if row["depth_2"] is not None and row["depth_2"] < 0.02 and row["resnet_01"] < 0.1]
+    alike = (False, "none", "through", "L - 2", False, "mean subtracted")
+    assert passed == [(1, "N(0, 1)", *alike), (7, "+-1", *alike), (8, "N(0, 2)", *alike)]
+    he = rows[7]
+    assert he["feedforward"] + he["resnet"] < 2 * he["noise"] and he["resnet_01"] < min(rows[0]["resnet_01"], 0.03)
+
+
+@pytest.mark.parametrize("panel", conventions.WEIGHTS)
+def test_the_convention_is_a_net_of_nets_py(panel):
+    """The same kinds of layers with the same skip and branch weights, and as many of each as depth 5 asks for."""
+    skip, beta = conventions.WEIGHTS[panel]
+    ours = nets.resnet(5 - 2, WIDTH, skip=skip, beta=beta, first_std=2**0.5, rng=np.random.default_rng(0))
+    assert repr(ours) == repr(Chain(*chain(panel, "N(0, 2)", False, "none", 5 - 2, False)))
 
 
 @pytest.mark.parametrize("estimator, expected", [

@@ -12,19 +12,31 @@ import sys
 import xml.etree.ElementTree as xml
 import zipfile
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 import pytest
 
 from minishatter.coursework import grade, graft, manifest, package, release, results, sandbox, source
 from minishatter.coursework.__main__ import main
+from minishatter.coursework import submission as submissions
 from minishatter.coursework.questions import QUESTIONS
-from minishatter.coursework.submission import Submission
+from minishatter.coursework.submission import Refused, Submission
 from minishatter.coursework.trials import TRIALS, compare
 from minishatter.coursework.trials.trial import Trial, generator
 
+from .tried import reference_body
+
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "a secret's \"text\""
+
+
+def copied(folder):
+    """The package as a submission: the grader refuses the folder in which it lies itself."""
+    shutil.copytree(grade.PACKAGE, folder / "handed in" / "minishatter")
+    return str(folder / "handed in")
+
+
 every_task = pytest.mark.parametrize("task", manifest.TASKS, ids=lambda task: task.number)
 
 
@@ -38,9 +50,7 @@ def released(tmp_path_factory):
 
 def body(task):
     """The lines of a task's solution."""
-    text = (grade.PACKAGE / task.file).read_text(encoding="utf-8")
-    first, last = source.body_lines(text, task.object)
-    return text.splitlines()[first - 1:last]
+    return reference_body(task)
 
 
 def filled(task):
@@ -61,7 +71,6 @@ def test_the_manifest_is_in_order_and_adds_up():
     for task in manifest.TASKS:
         assert all(number < task.number for number in task.requires) and set(task.requires) <= set(numbers)
         assert task.idea.endswith(".") and 5 <= task.minutes <= 90
-        assert len(list((ROOT / "tutorials").glob(f"{task.tutorial}_*.py"))) == 1
     assert {question.chapter for question in QUESTIONS} == {int(number[0]) for number in numbers}
 
 
@@ -124,11 +133,39 @@ class A:
     ("def unused():\n    pass\n\nmine = abs\n", ["mine = abs"], ["unused"]),
     ("def helper(x):\n    return 7\n\nmine = abs\n", ["return x\n"], ["return 7"]),
     ("mine = abs\nLIMIT = 2\nwhile True:\n    pass\n", ["LIMIT = 1"], ["LIMIT = 2", "while"]),
-    ("from __future__ import mine\n", [], ["__future__"])])
+    ("from __future__ import mine\nmine = abs\n", ["mine = abs"], ["__future__"]),
+    ("from __future__ import annotations\nmine = abs\n", ["from __future__ import annotations"], []),
+    ("if True:\n    mine = abs\nif LIMIT:\n    unused = 1\n", ["if True:"], ["unused"]),
+    ("try:\n    import scipy as mine\nexcept ImportError:\n    mine = abs\n", ["import scipy as mine"], ["_Absent"]),
+    ("import scipy as mine\n", ["mine = _Absent('scipy')"], ["import scipy"]),
+    ("import math, operator as mine\n", ["import operator as mine"], []),
+    ("from operator import *\nmine = neg\n", ["from operator import neg"], ["import add", "*"]),
+    ("mine = []\nmine.append(1)\nother = 2\n", ["mine.append(1)"], ["other"]),
+    ("x = 1\nmine = abs\n", [], ["x = 1"]),  # a local name of the function is not the module's
+    ("def mine(x: NoSuchType) -> NoSuchType:\n    return x\n", ["def mine(x):"], ["NoSuchType"])])
 def test_a_graft_takes_what_is_new_and_needed(more, there, gone):
     grafted = graft.graft(GIVEN, ast.parse(more + SUBMITTED), "A.f")
     assert all(text in grafted for text in [*there, "mine(helper(", "def _own"])
     assert not any(text in grafted for text in [*gone, "raise ValueError"])
+
+
+@pytest.mark.parametrize("more, says", [
+    ("mine, LIMIT = abs, 2\n", "mine is defined in line 1 together with LIMIT"),
+    ("from nowhere import *\n", "from nowhere import \\* is not taken, and mine may come from it"),
+    ("from . import *\n", "from . import \\* is not taken")])
+def test_what_cannot_be_taken_is_said(more, says):
+    with pytest.raises(graft.NotTaken, match=says):
+        graft.graft(GIVEN, ast.parse(more + SUBMITTED), "A.f")
+
+
+def test_helpers_keep_their_place_and_given_classes_get_members():
+    """A helper that extends a given class stands behind it; a chain of 3,000 names is taken in a moment."""
+    chain = "".join(f"a{i} = a{i + 1}\n" for i in range(2999, -1, -1))
+    text = f"{SUBMITTED}class B(A):\n    pass\n\n\ndef mine(x):\n    return B, a0, x.extra()\n\n\na3000 = 1\n{chain}"
+    text = text.replace("    def _own", "    def extra(self):\n        return 1\n\n    def _own")
+    grafted = graft.graft(GIVEN, ast.parse(text), "A.f")
+    exec(compile(grafted, "grafted", "exec"), {})
+    assert grafted.index("class A") < grafted.index("class B(A)") < grafted.index("def mine") and "def extra" in grafted
 
 
 SLIPS = """import numpy as np
@@ -194,8 +231,11 @@ def test_the_students_folder_has_no_grader_and_no_solution_elsewhere(released):
     assert not [name for name in names if re.search("coursework|TEACHING|RUBRIC|SOLUTIONS|seed|autograder", name)]
     for path in (released / "student").rglob("*.*"):
         assert SECRET.encode() not in path.read_bytes()
-    needed = {task.tutorial for task in manifest.TASKS}
-    assert {name[10:12] for name in names if name.startswith("tutorials/")} == {*needed, "__"}
+    for task in manifest.TASKS:  # the lesson that a task names is there, and prepares for it
+        lesson, = (released / "student" / "tutorials").glob(f"{task.tutorial}_*.py")
+        assert task.shows in lesson.read_text(), task
+    needed = {task.tutorial for task in manifest.TASKS} | set(release.ALONGSIDE)
+    assert {name[10:12] for name in names if name.startswith("tutorials/")} == {*needed, "co"}  # conventions.py
     handout = (released / "student" / "HANDOUT.md").read_text()
     places = [handout.index(f"| {task.number} `{task.object}`") for task in manifest.TASKS]
     assert places == sorted(places) and all(question.text in handout for question in QUESTIONS)
@@ -215,22 +255,44 @@ def test_a_fresh_release_imports_and_fails_each_public_case_with_its_own_message
     count = sum(len(trial.kinds) for trial in TRIALS.values())
     assert done.returncode == 1 and f"{count} failed" in done.stdout and "passed" not in done.stdout, done.stdout
     for task in manifest.TASKS:
-        said = re.findall(rf"^E +NotImplementedError: {re.escape(task.message)}$", done.stdout, re.MULTILINE)
+        said = re.findall(rf"^.*: {re.escape(task.message)}$", done.stdout, re.MULTILINE)
         assert len(said) == len(TRIALS[task.number].kinds)
 
 
-def test_the_public_cases_of_a_solved_task_pass_by_its_marker(tmp_path):
-    release.release(tmp_path / "out", SECRET)
-    student = tmp_path / "out" / "student"
-    task = manifest.TASKS[4]
-    (student / "minishatter" / task.file).write_text(filled(task))
-    done = pytest_in(student, "-m", "task2_1")
-    assert done.returncode == 0 and "5 passed" in done.stdout, done.stdout
+def test_at_home_the_rules_are_the_graders(released, tmp_path):
+    """One answer is right; one calls a task that it may not, one the fast path, one gives a list."""
+    student = tmp_path / "student"
+    shutil.copytree(released / "student", student)
+    chosen = [task for task in manifest.TASKS if task.number in ("2.1", "1.3")]
+    submission(student / "minishatter", *chosen, t1_2="return self.backward(t, cache)[0]",
+               t1_4="return np.zeros((len(dy), dy.shape[1] // 2)).tolist(), {}")
+    text = (student / "minishatter" / "gradients.py").read_text()
+    first, last = source.body_lines(text, "readable_gradient")
+    lines = text.splitlines()
+    lines[first - 1:last] = ["    return input_gradient(net, x, statistics)"]
+    (student / "minishatter" / "gradients.py").write_text("\n".join(lines))
+    done = pytest_in(student, "-m", "task2_1 or task1_2 or task1_4 or task5_2", "-rN")
+    assert "12 failed, 5 passed" in done.stdout, done.stdout
+    for said in ("Task 1.2: ReLU.tangent must not call ReLU.backward: task 1.3",
+                 "Task 5.2: readable_gradient must not call "
+                 "gradients.input_gradient", "dx must be a NumPy array or a number, got list"):
+        assert said in done.stdout, done.stdout
+    assert "site-packages" not in done.stdout and len(done.stdout.splitlines()) < 200
+
+
+def test_the_lesson_on_backward_rules_runs_when_its_tasks_are_solved(released):
+    """On the package with the solutions; as handed out it stops where the first hole is, with that task's message."""
+    lesson = released / "student" / release.LESSON
+    for package_folder, ends in ((ROOT, "all rules agree"), (released / "student", "Task 1.4: CReLU.backward")):
+        done = subprocess.run([sys.executable, "-W", "error", lesson], cwd=released, capture_output=True, text=True,
+                              timeout=300, env=os.environ | {"PYTHONPATH": str(package_folder)})
+        assert ends in (done.stdout + done.stderr).splitlines()[-1] and "<dx, t>" in done.stdout, done.stderr
 
 
 def test_the_students_markers_are_registered(released):
     text = (released / "student" / "setup.cfg").read_text()
-    assert "--strict-markers" in text and "file: HANDOUT.md" in text and "README" not in text
+    assert "--strict-markers" in text and "--tb=short" in text and "file: HANDOUT.md" in text
+    assert "README" not in text and "dask" not in text and "pytest" in text
     assert all(f"    {task.marker}: {task.name}\n" in text for task in manifest.TASKS)
 
 
@@ -248,10 +310,59 @@ def test_public_cases_are_drawn_as_hidden_ones_are(released):
 def test_a_release_goes_into_a_new_folder_and_needs_the_source_tree(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="exists"):
         release.release(tmp_path)
+    for weak in ("fall2026", "abababababababababab"):
+        with pytest.raises(ValueError, match="secret text"):
+            release.release(tmp_path / "new", weak)
     monkeypatch.setattr(release, "ROOT", tmp_path)
     with pytest.raises(ValueError, match="source tree"):
         release.release(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_stands_above_a_hole_is_not_the_answer(released):
+    """Every hole has a docstring; of the texts in HIDDEN none is handed out."""
+    student = released / "student" / "minishatter"
+    for task in manifest.TASKS:
+        function = source.find(ast.parse((student / task.file).read_text()), task.object)
+        assert ast.get_docstring(function) and len(function.body) == 2
+    for name, answer, _ in manifest.HIDDEN:
+        for line in filter(None, map(str.strip, answer.splitlines())):
+            assert line not in (student / name).read_text(), line
+    handed_out = (student / "layers.py").read_text() + (student / "compose.py").read_text()
+    for equation in ("dy W^T", "x^T dy", "dx = dy where x > 0", "d_positive - d_negative", "P dxhat", "J_k^T (w_k dy)"):
+        assert equation not in handed_out
+
+
+def test_a_text_to_be_hidden_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr(manifest, "HIDDEN", (("layers.py", "no such text", ""),))
+    with pytest.raises(ValueError, match="layers.py must hold this text once"):
+        package.blank_package.__wrapped__()
+
+
+def test_the_handout_states_what_is_graded_and_how(released):
+    handout = (released / "student" / "HANDOUT.md").read_text()
+    for said in ("three times what the reference takes, and 2 seconds more", "512 MB", "Python 3.10",
+                 "standard library", "must not call", "three quarters", "60,000",
+                 "ValueError where the docstring says so"):
+        assert said in handout
+    assert f"{submissions.LARGEST:,}" in handout and not re.search(r"\{\w+\}", handout)
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_release_and_help_work_everywhere_and_grade_says_linux_only(platform, tmp_path):
+    """As far as Linux can tell: no module `resource`, no C library without a name."""
+    script = (f"import sys, ctypes, minishatter; sys.platform = {platform!r}; sys.modules['resource'] = None\n"
+              "ctypes.CDLL = None\n"
+              "from minishatter.coursework.__main__ import main\nsys.exit(main(sys.argv[1:]))")
+
+    def run(*arguments):
+        return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, capture_output=True,
+                              text=True, timeout=300)
+    assert run("--help").returncode == 0
+    done = run("grade", ".")
+    assert done.returncode == 2 and re.fullmatch("grade: Linux only: .*\n", done.stderr) and not done.stdout
+    done = run("release", tmp_path / "out")
+    assert done.returncode == 0 and (tmp_path / "out" / "student" / "HANDOUT.md").exists(), done.stderr
 
 
 # Gradescope.
@@ -326,7 +437,8 @@ def test_the_reference_scores_full_marks_in_time_and_memory(tmp_path, monkeypatc
     The parent's peak is VmHWM: its own ru_maxrss would begin with the memory of the test process that started it.
     """
     monkeypatch.setenv(grade.SEED, SECRET)
-    done = subprocess.run([sys.executable, "-c", MEASURED, "grade", ROOT, "--out", tmp_path / "results.json",
+    done = subprocess.run([sys.executable, "-c", MEASURED, "grade", copied(tmp_path),
+                           "--out", tmp_path / "results.json",
                            "--junitxml", tmp_path / "junit.xml"], capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
     seconds, kilobytes = map(float, re.search(r"used (\S+) (\S+)", done.stdout).groups())
@@ -353,46 +465,97 @@ def test_a_fresh_release_scores_nothing_and_each_task_names_itself(released):
 @every_task
 def test_pasting_one_solution_back_scores_exactly_that_task(task, tmp_path):
     """All other tasks run on the tree that they run on in a fresh release, which scores 0."""
-    (tmp_path / task.file).write_text(filled(task))
-    graded = grade.grade(tmp_path, SECRET, [task])
+    for name in ("solved", "fresh"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "solved" / task.file).write_text(filled(task))
+    graded = grade.grade(tmp_path / "solved", SECRET, [task])
     assert graded.score == task.points, results.table(graded)
-    (tmp_path / "fresh").mkdir()
     (tmp_path / "fresh" / task.file).write_text(package.blank_package()[task.file])
     for other in manifest.TASKS:
         if other.file == task.file and other != task:
-            solved, fresh = (package.student_tree(other, Submission(path)) for path in (tmp_path, tmp_path / "fresh"))
+            solved, fresh = (package.student_tree(other, Submission(tmp_path / name)) for name in ("solved", "fresh"))
             assert solved == fresh
 
 
-MISTAKES = [  # task, what is replaced in its solution, by what; the share of its points, and what the student reads
-    ("1.1", "cache.x.T @ dy", "dy.T @ cache.x", 0, r"dW: expected shape \(5, 3\), norm \S+; received shape \(3, 5\)"),
-    ("1.1", "dy.sum(axis=0)", "dy.mean(axis=0)", 1 / 3, r"db: .*relative error 0\.\d+, first differs at \[0\]"),
-    ("1.4", "d_positive - d_negative", "d_positive + d_negative", 0, "first differs at"),
-    ("2.1", "dxhat - dxhat.mean(axis=0)", "dxhat", 0, "dx: .*relative error"),
-    ("2.1", "self.params[\"scale\"] * dy", "dy", 1 / 5, "random scale and shift: dx"),
-    ("2.2", "weight * dy", "dy", 1 / 4, "weighted: dx"),
-    ("3.1", "/ fan_in)", "/ fan_out)", 0, "second moment"),
-    ("3.2", "[W, -W]", "[W, W]", 0, "upper half plus lower half"),
-    ("4.1", "np.cumsum(white_noise(shape, rng), axis=-1)", "white_noise(shape, rng)", 0, "second moment"),
-    ("4.2", "c - c.mean(axis=1, keepdims=True)", "c", 1 / 5, "acf"),
-    ("4.2", "c / np.abs(c).max(axis=1, keepdims=True)", "c", 4 / 5, "an exploded gradient: acf: NaN"),
-    ("4.3", "k * (k - 1) / (N * (N - 1))", "(k / N)**2", 0, "coactivity"),
-    ("5.1", "rng.random(t.shape)", "rng.random((runs, 1, width))", 0, r"C\(1,2\)"),
-    ("5.1", "math.sqrt(2 / width)", "math.sqrt(1 / width)", 0, r"C\(1,1\)"),
-    ("5.2", "layer.freeze(value)", "layer", 1 / 2, r"batch normalisation: f'\(x\)"),
-    ("5.3", "(s / s[0]) ** 2", "(s / s[0])", 0, "rank"),
-]
+def submission(folder, *tasks, **bodies):
+    """A folder with these tasks' files: as handed out, with the tasks solved, or with these bodies of tasks 1_1, ..."""
+    bodies = {number.strip("t").replace("_", "."): body for number, body in bodies.items()}
+    for task in manifest.TASKS:
+        if task in tasks or task.number in bodies:
+            file = folder / task.file
+            text = file.read_text() if file.exists() else package.blank_package()[task.file]
+            own = indent(bodies[task.number], " " * 8) if task.number in bodies else "\n".join(body(task))
+            hole = next(line for line in text.splitlines() if f'("{task.message}")' in line)
+            file.write_text(text.replace(hole, own, 1))
+    return folder
 
 
-@pytest.mark.parametrize("number, right, wrong, share, reads", MISTAKES, ids=[f"{m[0]} {m[2]}" for m in MISTAKES])
-def test_a_common_mistake_costs_its_cases_and_is_explained(number, right, wrong, share, reads, tmp_path):
-    task = next(task for task in manifest.TASKS if task.number == number)
-    solution = "\n".join(body(task))
-    assert right in solution
-    (tmp_path / task.file).write_text(filled(task).replace(solution, solution.replace(right, wrong, 1)))
+def test_a_task_may_call_the_students_own_answers_and_no_others(tmp_path):
+    """As the hints suggest: CReLU by ReLU's backward, that by ReLU's tangent."""
+    crelu = ("up, down = np.hsplit(dy, 2)\non, off = (ReLUCache(half * 1.0) for half in np.hsplit(cache.active, 2))\n"
+             "return ReLU().backward(up, on)[0] - ReLU().backward(down, off)[0], {}")
+    own = {"t1_3": "return self.tangent(dy, cache), {}", "t1_4": crelu}
+    chosen = [task for task in manifest.TASKS if task.number in ("1.2", "1.3", "1.4")]
+    graded = grade.grade(submission(tmp_path, chosen[0], **own), SECRET, chosen)
+    assert [result.score for result in graded.results] == [4, 4, 8], results.table(graded)
+
+
+def test_another_tasks_answer_is_not_there_and_says_so(tmp_path):
+    (tmp_path / "a").mkdir()
+    folder = submission(tmp_path / "a", manifest.TASKS[0], t1_2="return self.backward(t, cache)[0]",
+                        t1_3="return dy * cache.active, {}")
+    graded = grade.grade(folder, SECRET, manifest.TASKS[1:2])
+    assert graded.score == 0
+    said = "Task 1.2: ReLU.tangent must not call ReLU.backward: task 1.3; it may call no other"
+    assert said in graded.results[0].output
+
+
+def test_an_answer_from_the_public_cases_gets_nothing(tmp_path, released):
+    """A table of the outputs that lie in the student's folder: right in all public cases, worth no points."""
+    with np.load(released / "student" / "tests" / "public" / "4.3.npz") as stored:
+        known = [(stored[f"{kind}/in/active"].tolist(), stored[f"{kind}/out/coactivity"].tolist())
+                 for kind in TRIALS["4.3"].kinds]
+    body = f"for given, answer in {known!r}:\n    if np.array_equal(active, given):\n        return np.array(answer)"
+    task = next(task for task in manifest.TASKS if task.number == "4.3")
+    text = package.blank_package()[task.file]
+    hole = next(line for line in text.splitlines() if f'("{task.message}")' in line)
+    (tmp_path / task.file).write_text(text.replace(hole, indent(body, "    ")))
     graded = grade.grade(tmp_path, SECRET, [task])
-    assert graded.score == pytest.approx(task.points * share, abs=0.01), results.table(graded)
-    assert re.search(reads, graded.results[0].output), graded.results[0].output
+    assert [not verdict.failure for verdict in graded.results[0].verdicts] == [True] * 3 + [False] * 3
+    assert graded.score == 0
+
+
+def test_the_graded_file_is_named_and_two_are_refused(tmp_path):
+    for place in ("hw/minishatter", "old/minishatter"):
+        (tmp_path / "one" / place).mkdir(parents=True)
+    (tmp_path / "one" / "hw" / "minishatter" / "layers.py").write_text(filled(manifest.TASKS[1]))
+    graded = grade.grade(tmp_path / "one", SECRET, manifest.TASKS[1:2])
+    assert graded.score == 4 and graded.results[0].output.startswith("graded: hw/minishatter/layers.py\n")
+    (tmp_path / "one" / "old" / "minishatter" / "layers.py").write_text("")
+    graded = grade.grade(tmp_path / "one", SECRET, manifest.TASKS[1:2])
+    assert graded.score == 0
+    assert "layers.py is there 2 times (hw/minishatter/layers.py, old/" in graded.results[0].output
+
+
+@pytest.mark.parametrize("places, said", [
+    (["minishatter/layers.py"], None), (["a/b/minishatter/layers.py"], None), (["layers.py"], None),
+    (["a/layers.py"], None),
+    (["layers.py", "minishatter/layers.py"], None), (["minishatter/layers.py", ".venv/x/minishatter/layers.py"], None),
+    (["minishatter/layers.py", "build/lib/minishatter/layers.py"], None),
+    (["a/layers.py", "b/layers.py"], "there 2 times"), (["Layers.py"], "found: Layers.py"),
+    (["hand-in.zip", "notes.txt"], "found: hand-in.zip"), (["a/b/c/d/minishatter/layers.py"], "is missing")])
+def test_one_file_is_found_or_it_is_said_what_there_is(places, said, tmp_path):
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for place in places:
+            (tmp_path / "in" / place).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "in" / place).write_text("")
+            archive.writestr(place, "")
+    for path in (tmp_path / "in", tmp_path / "in.zip"):
+        if said:
+            with pytest.raises(Refused, match=said):
+                Submission(path).place("layers.py")
+        else:
+            assert Submission(path).place("layers.py").endswith("layers.py")
 
 
 def test_feedback_never_holds_the_expected_numbers():
@@ -414,26 +577,12 @@ def test_random_functions_may_draw_in_another_order(tmp_path):
     assert grade.grade(tmp_path, SECRET, [manifest.TASKS[11]]).score == manifest.TASKS[11].points
 
 
-# Defences that a machine lacks.
-
-
-def test_a_defence_that_is_off_is_named_and_honest_work_is_graded_all_the_same(tmp_path, monkeypatch):
-    """Here: neither Landlock nor network namespaces, by system calls and flags that no system has."""
-    shutil.copytree(sandbox.HERE, tmp_path / "here")
-    jail = tmp_path / "here" / "jail.py"
-    jail.write_text(jail.read_text().replace("= 444, 445, 446", "= 9444, 9445, 9446").replace("0x40000000", "0x3"))
-    monkeypatch.setattr(sandbox, "HERE", tmp_path / "here")
-    graded = grade.grade(ROOT, SECRET, manifest.TASKS[:1])
-    assert {"files", "network"} <= set(graded.off) and graded.score == 8
-    assert "defence off: files (no Landlock" in results.table(graded)
-
-
 # The command line.
 
 
-def test_the_command_line_grades_one_task_and_warns_without_a_seed(monkeypatch, capsys):
+def test_the_command_line_grades_one_task_and_warns_without_a_seed(monkeypatch, capsys, tmp_path):
     monkeypatch.delenv(grade.SEED, raising=False)
-    assert main(["grade", str(ROOT), "--task", "1.2"]) == 0
+    assert main(["grade", copied(tmp_path), "--task", "1.2"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"1\.2 +ReLU\.tangent +4 / 4", out) and "total" in out and f"{grade.SEED} is not set" in out
 
@@ -447,5 +596,11 @@ def test_the_command_line_says_what_is_wrong(arguments, says, capsys):
 
 def test_the_hidden_seed_decides_the_hidden_cases_and_nothing_else(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(grade.SEED, SECRET)
-    assert main(["grade", str(ROOT), "--task", "4.3", "--out", str(tmp_path / "r.json")]) == 0
+    assert main(["grade", copied(tmp_path), "--task", "4.3", "--out", str(tmp_path / "r.json")]) == 0
     assert grade.SEED not in os.environ and SECRET not in (tmp_path / "r.json").read_text() + capsys.readouterr().out
+
+
+def test_the_page_on_security_names_every_defence():
+    page = (grade.PACKAGE / "coursework" / "SECURITY.md").read_text(encoding="utf-8")
+    assert all(f"| {name} | {what} |" in page for name, what in sandbox.DEFENCES.items())
+    assert "What is promised" in page and "What is not promised" in page

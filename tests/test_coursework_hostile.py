@@ -24,7 +24,7 @@ from minishatter.coursework import grade, manifest, results, sandbox, source, wi
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing here depends on the JIT")
 
 ATTACKED, WITNESS = manifest.TASKS[0], manifest.TASKS[2]  # Dense.backward, ReLU.backward: both in layers.py
-LIMITS = sandbox.Limits(seconds=3)
+LIMITS = sandbox.Limits(seconds=1)
 REFERENCE = (grade.PACKAGE / "layers.py").read_text(encoding="utf-8")
 DX = 'dy @ self.params["W"].T'
 SECRET = "the hidden seed"
@@ -61,12 +61,12 @@ FULL, NONE, PASSED = 8, 0, "passed"
 
 ATTACKS = [
     # Never ending, or ending too early.
-    Attack("infinite loop", "while True: pass", NONE, "time limit of 3 s"),
+    Attack("infinite loop", "while True: pass", NONE, "time limit of"),
     Attack("infinite loop that ignores signals", """
         import signal
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM): signal.signal(number, signal.SIG_IGN)
-        while True: pass""", NONE, "time limit of 3 s"),
-    Attack("sleeping", "import time; time.sleep(1000)", NONE, "time limit of 3 s"),
+        while True: pass""", NONE, "time limit of"),
+    Attack("sleeping", "import time; time.sleep(1000)", NONE, "time limit of"),
     Attack("endless recursion", "return self.backward(dy, cache)", NONE, "RecursionError"),
     Attack("sys.exit", "import sys; sys.exit(0)", NONE, "raised SystemExit"),
     Attack("os._exit", "import os; os._exit(0)", NONE, r"ended its process \(exit code 0\)"),
@@ -77,7 +77,7 @@ ATTACKS = [
     # Taking too much.
     Attack("allocating 10 GB", "np.ones(10 * 2**30 // 8)", NONE, "MemoryError"),
     Attack("growing without end", "heap = []\nwhile True: heap.append(bytearray(10**7))", NONE, "MemoryError"),
-    Attack("fork bomb", "import os\nwhile True: os.fork()", NONE, "raised BlockingIOError"),
+    Attack("fork bomb", "import os\nwhile True: os.fork()", NONE, "raised (PermissionError|BlockingIOError)"),
     Attack("thread bomb", "import threading\nwhile True: threading.Thread(target=lambda: 0).start()", NONE,
            "RuntimeError"),
     Attack("starting a program", "import subprocess; subprocess.run(['/bin/sh', '-c', 'id'])", NONE,
@@ -126,13 +126,13 @@ ATTACKS = [
     Attack("replacing the child's own functions", """
         import sys
         main = sys.modules['__main__']
-        main.answer = lambda *a: {'dx': 1}; main._send = lambda *a: None""", NONE, "time limit|ended|missing", WRONG),
+        main.answer = lambda *a: {'dx': 1}; main.send = lambda *a: None""", NONE, "relative error|ended", WRONG),
     # Finding the answer.
     Attack("importing the grader", "from minishatter.coursework import grade", NONE, "raised ModuleNotFoundError"),
     Attack("importing the installed package", """
         import sys
         for name in [name for name in sys.modules if name.startswith('minishatter')]: del sys.modules[name]
-        sys.path.remove('.'); sys.path += SITES
+        sys.path[:] = SITES + sys.path[1:]
         import minishatter.layers as given
         return given.Dense(self.params['W']).backward(dy, cache)""", NONE,
            "raised (ModuleNotFoundError|PermissionError)"),
@@ -157,20 +157,18 @@ ATTACKS = [
     Attack("telling the hidden inputs", "raise type(f'Told {dy.sum()}', (Exception,), {})(dy.tolist())", NONE,
            r"hidden, one row: raised Exception(\n|$)"),
     Attack("telling hidden inputs in a public case", """
-        import os, wire
+        import os
         for handle in range(3, 64):
             try:
                 os.lseek(handle, 0, 0)
-                data, cases = os.read(handle, 10**7), 0
-            except OSError: continue
-            while data: cases, data = cases + 1, data[8 + wire.LENGTH.unpack(data[:8])[0]:]
-            raise LookupError(f'{cases} cases')""", NONE, "raised LookupError: 3 cases"),
+                if os.read(handle, 10**7): raise LookupError(handle)
+            except OSError: continue""", FULL, PASSED),
     Attack("network access", "import socket; socket.create_connection(('127.0.0.1', PORT), 2)", NONE,
            "raised (OSError|PermissionError|ConnectionRefusedError)"),
     # Returning something else.
     Attack("wrong shape", "", NONE, r"dx: expected shape \(1, 5\), norm [\d.]+; received shape \(5, 1\), norm [\d.]+",
            with_dx(f"({DX}).T")),
-    Attack("lists", "", NONE, "dx must be a NumPy array, got list", with_dx(f"({DX}).tolist()")),
+    Attack("lists", "", NONE, "dx must be a NumPy array or a number, got list", with_dx(f"({DX}).tolist()")),
     Attack("None", "", NONE, "raised TypeError", "return None"),
     Attack("NaN", "", NONE, r"dx: NaN or infinity, first at \[0, 0\]", with_dx(f"np.nan * {DX}")),
     Attack("numbers that overflow when compared", "", NONE, "dx: shape .*relative error inf",
@@ -189,7 +187,8 @@ ATTACKS = [
            with_dx("np.zeros(cache.x.shape).view(Yes)")),
     Attack("a lazy array", """
         class Lazy:
-            def __array__(self, *a, **k): return np.zeros((1, 5))""", NONE, "dx must be a NumPy array, got Lazy",
+            def __array__(self, *a, **k): return np.zeros((1, 5))""", NONE,
+            "dx must be a NumPy array or a number, got Lazy",
            with_dx("Lazy()")),
     Attack("views, and arrays in another order of memory", "", FULL, PASSED,
            with_dx(f"np.asfortranarray(np.repeat({DX}, 2, axis=0))[::2]")),
@@ -251,7 +250,7 @@ def test_the_fast_path_is_no_answer_to_the_readable_one(tmp_path):
     lines[first - 1:last] = ["    return input_gradient(net, x, statistics)"]
     (tmp_path / "gradients.py").write_text("\n".join(lines))
     result, = graded(tmp_path, [task for task in manifest.TASKS if task.twins]).results
-    assert result.score == 0 and "must not call input_gradient" in result.output
+    assert result.score == 0 and "must not call gradients.input_gradient" in result.output
 
 
 def test_one_bad_case_costs_one_case(tmp_path):
@@ -283,11 +282,11 @@ def broken(folder, name):
     elif name == "zero bytes":
         file.write_bytes(b"\0" * 99)
     elif name == "brackets without end":
-        file.write_text("(" * 100_000)
+        file.write_text("(" * 50_000)
     elif name == "a chain without end":
-        file.write_text("x = a" + ".b" * 100_000)
+        file.write_text("x = a" + ".b" * 25_000)
     elif name == "signs without end":
-        file.write_text("x = " + "-" * 100_000 + "1")
+        file.write_text("x = " + "-" * 50_000 + "1")
     elif name == "300 MB":
         with file.open("wb") as handle:
             handle.truncate(300 * 2**20)
@@ -391,7 +390,6 @@ def test_a_message_of_any_bytes_is_refused_or_read_and_takes_no_more_memory_than
 
 
 def test_the_instructors_page_lists_every_attack():
-    page = (grade.PACKAGE.parent / "tutorials" / "TEACHING.md").read_text(encoding="utf-8")
+    page = (grade.PACKAGE / "coursework" / "SECURITY.md").read_text(encoding="utf-8")
     names = [attack.name for attack in ATTACKS] + [name for name, _ in BROKEN]
     assert [name for name in names if f"| {name} |" not in page] == [] and len(names) >= 25
-    assert f"All {len(manifest.TASKS)} tasks ({sum(task.minutes for task in manifest.TASKS)} minutes" in page

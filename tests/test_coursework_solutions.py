@@ -107,13 +107,15 @@ ANSWERS = [
 
             def __call__(self, dy):
                 return mm(dy, self.W.T), {"W": mm(self.x.T, dy), "b": dy.sum(axis=AXIS)}"""),
-    Answer("1.1", "a helper under try", "return mm(dy, self.params['W'].T), {'W': mm(cache.x.T, dy), 'b': dy.sum(0)}", """
+    Answer("1.1", "a helper under try", "return mm(dy, self.params['W'].T), {'W': mm(cache.x.T, dy), 'b': dy.sum(0)}",
+           """
         try:
             from scipy.linalg.blas import no_such_function as mm
         except ImportError:
             def mm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
                 return a @ b"""),
-    Answer("1.1", "a helper under if", "return mm(dy, self.params['W'].T), {'W': mm(cache.x.T, dy), 'b': dy.sum(0)}", """
+    Answer("1.1", "a helper under if", "return mm(dy, self.params['W'].T), {'W': mm(cache.x.T, dy), 'b': dy.sum(0)}",
+           """
         import sys
         if sys.version_info >= (3, 0):
             def mm(a, b):
@@ -127,14 +129,16 @@ ANSWERS = [
             AXES.append(number)
         if __name__ == "__main__":
             AXES = None"""),
-    Answer("1.1", "typing of its own", "return product(dy, self.params['W'].T), {'W': cache.x.T @ dy, 'b': dy.sum(0)}", """
+    Answer("1.1", "typing of its own", "return product(dy, self.params['W'].T), {'W': cache.x.T @ dy, 'b': dy.sum(0)}",
+           """
         from typing import TYPE_CHECKING
         if TYPE_CHECKING:
             from numpy.typing import NDArray
 
         def product(a: "NDArray", b: "NDArray") -> "NDArray":
             return a @ b"""),
-    Answer("1.1", "postponed annotations", "return product(dy, self.params['W'].T), {'W': cache.x.T @ dy, 'b': dy.sum(0)}", """
+    Answer("1.1", "postponed annotations",
+           "return product(dy, self.params['W'].T), {'W': cache.x.T @ dy, 'b': dy.sum(0)}", """
         from typing import TYPE_CHECKING, NamedTuple
         if TYPE_CHECKING:
             from numpy.typing import NDArray
@@ -312,6 +316,8 @@ ANSWERS = [
         return steps"""),
     Answer("4.2", "Fourier", """
         c = np.atleast_2d(g) / np.abs(np.atleast_2d(g)).max(axis=1, keepdims=True)
+        if max_lag >= c.shape[1]:
+            raise ValueError("too many lags")
         if not np.all(np.ptp(c, axis=1) > 1e-12):
             raise ValueError("constant")
         c = c - c.mean(axis=1, keepdims=True) if subtract_mean else c
@@ -324,7 +330,7 @@ ANSWERS = [
         if np.ndim(g) == 2:
             return np.array([autocorrelation(row, max_lag, subtract_mean) for row in g])
         c = g / np.max(np.abs(g))
-        if np.ptp(c) < 1e-12:
+        if np.ptp(c) < 1e-12 or max_lag >= len(c):
             raise ValueError("constant")
         if subtract_mean:
             c = c - np.mean(c)
@@ -336,7 +342,7 @@ ANSWERS = [
         for row in rows:
             biggest = max(map(abs, row))
             row = [value / biggest for value in row]
-            if max(row) - min(row) < 1e-12:
+            if max(row) - min(row) < 1e-12 or max_lag >= len(row):
                 raise ValueError("constant")
             mean = math.fsum(row) / len(row) if subtract_mean else 0
             row = [value - mean for value in row]
@@ -359,7 +365,7 @@ ANSWERS = [
         pair = [t, t]
         for l in range(depth):
             W = he(width, runs * width, rng).reshape(width, runs, width).swapaxes(0, 1)
-            std = (branch**2 * l + 1) ** 0.5 if normalise else 1
+            std = (share * branch**2 * l + 1) ** 0.5 if share is not None else 1
             pair = [skip * t + branch * np.einsum("ru,ruv->rv", t * rng.integers(0, 2, t.shape), W) / std for t in pair]
         last = rng.normal(0, width**-0.5, size=(runs, width))
         return np.stack([np.sum(t * last, axis=1) for t in pair], axis=1)""", "from .init import he", others=("3.1",)),
@@ -370,7 +376,7 @@ ANSWERS = [
             W = rng.standard_normal((runs, width, width)) * np.sqrt(2 / width)
             gate = rng.standard_normal(t.shape) > 0
             branched = ((gate * t)[:, :, None, :] @ W)[:, :, 0, :]
-            t = skip * t + branch * branched / np.sqrt(1 + normalise * branch**2 * l)
+            t = skip * t + branch * branched / np.sqrt(1 + (share or 0) * branch**2 * l)
         return (t * readout).sum(axis=2).T"""),
     Answer("5.2", "the frozen net's own tangent", """
         net = Chain(*(net if not hasattr(net, "forward") else [net]))

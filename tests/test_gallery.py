@@ -175,6 +175,17 @@ def test_from_the_index_every_page_can_be_reached(pages):
 
 
 @extra
+def test_the_index_asks_what_the_tutorial_asks():
+    import nbformat
+
+    from tutorials import gallery
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(
+        "A title\n=======\n\nWhat *is* 2 * 3,\nand **what** does `f'(x)` do\nif x < 1?\n\nMore.")])
+    assert gallery.title(book) == "A title"
+    assert gallery.question(book) == "What is 2 * 3, and what does f'(x) do if x < 1?"
+
+
+@extra
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_has_text_code_output_and_figure(pages, books, name):
     words, squeezed = Seen(pages[f"{name}.html"]).words, lambda text: re.sub(r"\s+", "", text)

@@ -10,8 +10,7 @@ import pytest
 from minishatter import gradients, nets, probe
 
 ROOT = Path(__file__).parent.parent
-TEXT = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "README_SECTIONS.md")
-                 if path.exists())
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES, = re.findall(r"## A gradient of your own\n.*?```python\n(.*?)```", TEXT, re.DOTALL)
 NET = nets.feedforward(24, 20, norm="center", rng=np.random.default_rng(0)).freeze(gradients.grid()[:, None])
 A, B = np.array([-2.0]), np.array([2.0])

@@ -47,23 +47,26 @@ ARROWS = {
     "plot": {"arguments", "files"},
     "running": set(),
     "report": {"arguments", "files", "running", "intervals"},
-    "images.kernels": {"kernels"},
-    "images.conv": {"arguments", "images.kernels", "layers"},
+    "images.vectors": set(),
+    "images.kernels": {"kernels", "images.vectors"},
+    "images.conv": {"arguments", "images.kernels", "images.vectors", "layers"},
     "images.filters": {"arguments", "init"},
     "images.clusters": {"arguments"},
     "images.convnets": {"arguments", "init", "compose", "layers", "images.conv", "images.filters"},
     "images.download": {"arguments"},
     "images.data": {"arguments", "files", "images.download"},
     "images.checkpoint": {"files"},
-    "images.train": {"arguments", "compose", "images.checkpoint"},
+    "images.schedules": {"arguments"},
+    "images.train": {"arguments", "compose", "layers", "images.checkpoint", "images.schedules"},
 }
 COURSEWORK = {module for module in SOURCES if module.startswith("coursework.")}
 DOORS = {"__init__", "__main__", "images.__init__", *COURSEWORK}  # they may import anything, and nothing imports them
 
 # What a module may import from elsewhere, beyond NumPy and the standard library.
-OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba", "llvmlite"}, "plot": {"matplotlib"},
-          "explore": {"matplotlib"}, "running": {"tqdm"},
-          "coursework.child": {"jail", "trials", "wire"}}  # its neighbours: it runs outside of the package
+OTHERS = {"kernels": {"numba"}, "images.kernels": {"numba"}, "images.vectors": {"numba", "llvmlite"},
+          "plot": {"matplotlib"}, "explore": {"matplotlib"}, "running": {"tqdm"},
+          # Its neighbours: it runs outside of the package.
+          "coursework.child": {"jail", "proof", "trials", "wire"}, "coursework.jail": {"seccomp"}}
 
 MODERN_RANDOM = {"Generator", "default_rng", "BitGenerator", "SeedSequence", "PCG64"}
 
@@ -132,7 +135,7 @@ def test_the_arrows_make_no_circle():
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_other_packages_are_imported_only_where_they_belong(module):
-    """numba in the two files of kernels, matplotlib in plot.py."""
+    """numba in the two files of kernels and for their vectors, matplotlib in plot.py."""
     assert outside(TREES[module], module) <= OTHERS.get(module, set())
 
 
@@ -188,7 +191,7 @@ NEVER = {
                     ["from .layers import *"]),
     "global": (lambda node: isinstance(node, ast.Global), ["def f():\n    global x"]),
 }
-EXCEPT = {"print": {"__main__", "coursework.__main__"}}  # its output is what it is for
+EXCEPT = {"print": {"__main__", "coursework.__main__", "coursework.command"}}  # its output is what it is for
 
 never = pytest.mark.parametrize("rule", NEVER)
 
@@ -277,7 +280,9 @@ ABSOLUTE = re.compile(r"(?<![\w.:/<>*)\]}-])/\w[\w.-]*/\w|\b[A-Z]:\\\w")  # two 
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
 def test_files_are_plain_text_without_paths_of_a_machine(path):
-    text = path.read_bytes().decode("utf-8").partition("\n[egg_info]")[0]  # which an sdist adds to setup.cfg
+    text = path.read_bytes().decode("utf-8")
+    if path.name == "setup.cfg" and "[egg_info]" in text:
+        pytest.skip("setuptools writes setup.cfg anew for an sdist")
     assert not set(text) & set("\t\r\0\f\v") and not text.endswith("\n\n")
     assert ABSOLUTE.findall(text) == []
 
@@ -301,7 +306,7 @@ def test_the_reading_order_names_every_module_once():
 
 
 def test_the_readme_has_the_same_reading_order():
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Reading order")[2].partition("\n\nThen")[0]
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Reading order")[2].partition("\n## ")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     named = [name.replace("/", ".") for cell in cells for name in re.findall(r"`([\w/]+)\.py`", cell)]
     assert named == list(minishatter.READING_ORDER)

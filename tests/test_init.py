@@ -138,6 +138,18 @@ def test_looks_linear_is_mirrored_and_orthogonal(fan_out, rng):
     np.testing.assert_allclose(rectified @ np.concatenate([half, mirror]), x @ half, atol=1e-13)
 
 
+@pytest.mark.parametrize("shape, axis", [((6, 3), 0), ((3, 8, 2, 2), 1)])
+def test_mirrored_parts_are_the_linear_part_and_the_part_of_the_modulus(shape, axis, rng):
+    """A layer of weights W behind a CReLU is x S + |x| Delta."""
+    W = rng.standard_normal(shape)
+    S, Delta = init.mirrored_parts(W, axis)
+    x = rng.standard_normal(shape[axis] // 2)
+    crelu = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)])
+    np.testing.assert_allclose(np.tensordot(crelu, W, (0, axis)),
+                               np.tensordot(x, S, (0, axis)) + np.tensordot(abs(x), Delta, (0, axis)), rtol=1e-12)
+    assert not init.mirrored_parts(init.looks_linear(14, 5, rng))[1].any()
+
+
 @pytest.mark.parametrize("cut", [1.0, 2.0])
 def test_truncated_weights_have_the_variance_of_a_cut_normal(cut):
     """1 - 2 c phi(c) / (2 Phi(c) - 1), by the textbook; the sample's is within 4 standard errors (kurtosis below 3)."""

@@ -6,8 +6,7 @@ import pytest
 from minishatter import active_units, gradients, look, probe, regions, stats
 
 X = gradients.grid(look.POINTS)
-CHOICES = [look.Choice("feedforward", "center", depth=5, width=9),
-           look.Choice("feedforward", "none", depth=3, width=9),
+CHOICES = [look.Choice("feedforward", "center", depth=5, width=9), look.Choice("feedforward", "none", depth=3, width=9),
            look.Choice("resnet", "batch", depth=4, width=9, beta=0.3),
            look.Choice("highway", depth=4, width=9, beta=2.0)]
 

@@ -84,7 +84,7 @@ def turn(net, share=0.01):
 
 
 def loss_gradient(net):
-    """The parameter gradient of the mean of (f(x) - sin pi x)^2 / 2 over the grid, and the mean."""
+    """The gradient of the mean of (f(x) - sin pi x)^2 / 2 on the grid with respect to all parameters, and the mean."""
     y, cache = net.forward(x[:, None])
     error = y - np.sin(np.pi * x)[:, None]
     return net.backward(error / x.size, cache)[1], np.mean(error**2) / 2

@@ -86,6 +86,7 @@ def test_threads_and_processes_give_the_same_rows(executor, path):
     assert sorted(lines(path)[1:]) == sorted(f"gradient_of_a_net,{','.join(map(repr, row.values()))}" for row in rows)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_dask_gives_the_same_rows_also_when_a_worker_is_killed(client, path, log):
     """SIGKILL: its cells are run again by the other worker or by its successor, and no row is lost or doubled."""
     victim = next(iter(client.run(os.getpid).values()))
@@ -106,10 +107,10 @@ def test_dask_gives_the_same_rows_also_when_a_worker_is_killed(client, path, log
     assert set(lines(log)) == {f"{depth} {width} {seed}" for depth, width, seed, *_ in points}
 
 
-def test_the_readme_goes_from_a_laptop_to_a_cluster(cluster, tmp_path):
+def test_the_page_goes_from_a_laptop_to_a_cluster(cluster, tmp_path):
     """Its script as it stands, and with its four lines for a cluster (another address): the same lines in the CSV."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    laptop, four = re.findall(r"```python\n(.*?)```", readme.partition("From a laptop to a cluster")[2], re.DOTALL)[:2]
+    page = (ROOT / "tutorials" / "CLUSTER.md").read_text(encoding="utf-8")
+    laptop, four = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2]
     assert len(four.splitlines()) == 4 and "tcp://scheduler:8786" in four
     head = laptop[:laptop.index("if __name__")].replace("[1, 3, 10, 24], [50, 200], range(20)", "[1, 3], [5], range(4)")
     results = []
@@ -230,6 +231,7 @@ def test_a_torn_line_of_awkward_text_is_dropped(path, value):
         assert path.read_bytes() == whole
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_sweep_that_is_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path, log):
     """SIGKILL at random moments; then the lines are the same, and each kill cost at most the one cell in flight.
 
@@ -283,6 +285,7 @@ def test_another_csv_is_refused(path, text, why):
     assert path.read_bytes() == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
 def test_what_is_not_a_regular_file_is_refused(path):
     """A pipe stands for any device: a new file is made by renaming, which would replace the device."""
     os.mkfifo(path)
@@ -344,8 +347,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("pool, answers", [("fork", "True|executor must start its processes afresh.*spawn.*"),
-                                           ("spawn", "True"), ("threads", "True")], ids=["fork", "spawn", "threads"])
+@pytest.mark.parametrize("pool, answers", [
+    pytest.param("fork", "True|executor must start its processes afresh.*spawn.*", id="fork",
+                 marks=pytest.mark.skipif(os.name == "nt", reason="Windows has no fork")),
+    pytest.param("spawn", "True", id="spawn"), pytest.param("threads", "True", id="threads")])
 @pytest.mark.parametrize("layer", ["default", "omp", "workqueue"])
 def test_convnets_in_workers_after_convnets_here(pool, answers, layer, tmp_path):
     """The rows, or an error that says what to do; whatever threads numba offers."""

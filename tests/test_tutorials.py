@@ -138,7 +138,7 @@ def test_one_tutorial_is_heard_while_it_speaks(tmp_path, figures):
 
 @pytest.mark.parametrize("table", [False, True])
 def test_one_tutorial_rewrites_the_table_only_if_asked(tmp_path, figures, table):
-    old = "# REPLICATION\n\n## 96 y\n\nkept\n\n## 97 x\n\nto be replaced\n"
+    old = "# REPLICATION\n\n# The paper\n\n## 96 y\n\nkept\n\n## 97 x\n\nto be replaced\n"
     figures.mkdir()
     (figures / "REPLICATION.md").write_text(old)
     (tmp_path / "97_x.py").write_text(SMALL.format("97_x"))
@@ -198,6 +198,7 @@ def test_list_and_unknown_numbers():
     assert "no tutorial 77" in process.communicate()[0] and process.returncode == 2
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
 def test_interrupting_leaves_what_is_finished_whole(figures):
     """Ctrl-C after the first tutorial: its outputs are there, nothing of the second, exit code 130."""
     process = python("-m", "tutorials", "01", "02", "--quick", "--jobs", "1")
@@ -209,16 +210,3 @@ def test_interrupting_leaves_what_is_finished_whole(figures):
     assert process.returncode == 130 and "stopped" in said
     assert {path.name for path in figures.iterdir()} == {"01_one_layer_by_hand.png", "REPLICATION.md"}
     assert (figures / "01_one_layer_by_hand.png").read_bytes().endswith(b"IEND\xaeB`\x82")  # a PNG's last bytes
-
-
-def test_the_readme_tells_the_table_as_it_stands():
-    """The counts in the README are those of REPLICATION.md, and its example runs as pasted."""
-    readme = (ROOT / "README.md").read_text()
-    row = re.search(r"\| \*\*all\*\* \| (\d+) \| (\d+) \| (\d+) \|", (ROOT / "figures" / "REPLICATION.md").read_text())
-    agrees, in_kind, differs = row.groups()
-    assert f"{agrees} agree, {in_kind} agree in kind, {differs} differ" in readme
-    example = re.search(r"```python\n(.*?)```", readme, flags=re.DOTALL)[1]
-    assert len(example.splitlines()) <= 15
-    process = python("-W", "error", "-c", example)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0 and said.strip(), said

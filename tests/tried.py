@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minishatter.coursework import package, sandbox, source
+from minishatter.coursework import furniture, package, sandbox, source
 from minishatter.coursework.submission import Refused
 from minishatter.coursework.trials import TRIALS, compare
 from minishatter.coursework.trials.trial import generator, plain
@@ -66,7 +66,7 @@ def imported(tree):
     kept = {name: module for name, module in sys.modules.items() if name.split(".")[0] in SWAPPED}
     with tempfile.TemporaryDirectory() as folder:
         box = Path(folder)
-        texts = {f"minishatter/{name}": text for name, text in tree.items()} | sandbox.STAND_INS
+        texts = {f"minishatter/{name}": text for name, text in tree.items()} | furniture.STAND_INS
         for name, text in texts.items():
             (box / name).parent.mkdir(parents=True, exist_ok=True)
             (box / name).write_text(text, encoding="utf-8")

@@ -1,110 +1,62 @@
-"""Training deep nets: accuracy against depth
-=============================================
+"""Training deep nets: step size and accuracy against depth
+========================================================
 
-Does shattering matter for learning? Thin convnets of 6 to 198 layers on CIFAR-10:
-with skip connections, with the looks-linear initialisation, with neither. This is
-the accuracy figure of the paper, by a shorter protocol: fewer images, few epochs.
+Does shattering matter for learning? Thin convnets of 6 to 198 layers on CIFAR-10, with skip connections, with the
+looks-linear initialisation (LL), with neither. First half: which learning rate does a net of L layers bear? Second
+half: the accuracy figure of the paper, with a rate for each kind and depth that comes from the first half by one rule.
 
-Training all of it takes an hour and a quarter on two cores, so the finished runs are kept in
-figures/09_accuracy.csv and the figure is drawn from there. `python -m tutorials 09 --train` adds what is
-missing (all of it without the table), `--quick` trains shallow nets on synthetic images for some seconds.
+Training all of it takes hours, so finished runs are kept in figures/09_ranges.csv and figures/09_accuracy.csv, and
+the figure is drawn from there. `python -m tutorials 09 --train` adds what is missing; `--train --paper` does it by
+the paper's own protocol; `--quick` trains shallow nets on synthetic images for some seconds. The code of the runs is in
+tutorials/accuracy_study.py.
 """
 
 # %%
-import csv
-import os
-from concurrent.futures import ProcessPoolExecutor
+import math
 
-import numba
 import numpy as np
 
-from minishatter import plot
-from minishatter.images import convnets, data, train
-from minishatter.intervals import Interval
-from minishatter.report import Report, figure_tolerance
-from minishatter.running import FIGURES, progress, quick
-from minishatter.sweep import sweep
-
-TRAIN = os.environ.get("MINISHATTER_TRAIN", "0") == "1"
-TABLE = FIGURES / "09_accuracy.csv"
-DEPTHS = (6, 14) if quick() else (6, 14, 30, 54, 102, 198)
-RUNS = (0, 1, 2)
-IMAGES, EPOCHS = (300, 2) if quick() else (10_000, 4)
-MEAN, STD = np.array([125.3, 123.0, 113.9]), np.array([63.0, 62.1, 66.7])  # of CIFAR-10's training set
-BETA, RATE, BATCH = 0.1, 1e-3, 128
+from accuracy_study import (BATCH, DEPTHS, EPOCHS, IMAGES, KINDS, LAW, RANGE_BATCH, RATES, RUNS, TRAIN, largest_rate,
+                            tables)
+from minishatter import intervals, plot
+from minishatter.report import LEVEL, Report
 
 # %% [markdown]
-# **Five kinds of net**: CReLU with mirrored, delta-orthogonal kernels (it looks linear at the start), a resnet with
-# batch normalisation and beta = 0.1, and three that have neither: CReLU and ReLU with He weights, and a linear net.
-
-# %%
-KINDS = {
-    "CReLU, LL": lambda depth, rng: convnets.convnet(depth, activation="crelu", init="looks_linear", rng=rng),
-    "resnet": lambda depth, rng: convnets.convresnet(depth, beta=BETA, rng=rng),
-    "CReLU": lambda depth, rng: convnets.convnet(depth, activation="crelu", rng=rng),
-    "ReLU": lambda depth, rng: convnets.convnet(depth, rng=rng),
-    "linear": lambda depth, rng: convnets.convnet(depth, activation="linear", rng=rng),
-}
-
-
-def normalised(images):
-    """uint8 images as float32 with mean 0 and standard deviation 1 over the training set, channel by channel."""
-    return ((images - MEAN[:, None, None]) / STD[:, None, None]).astype(np.float32)
-
-
-def real_images():
-    training, test = data.load_cifar10(batches=(1,)), data.load_cifar10(batches=("test",))
-    return training.images[:IMAGES], training.labels[:IMAGES], test.images, test.labels
-
-
-def stand_in():
-    made = data.synthetic_images(2 * IMAGES, np.random.default_rng(9))
-    return made.images[:IMAGES], made.labels[:IMAGES], made.images[IMAGES:], made.labels[IMAGES:]
-
+# **Eight kinds of net.** The paper's five: CReLU with mirrored, delta-orthogonal kernels (it looks linear at the
+# start), a resnet with batch normalisation (BN) and beta = 0.1, and three that have neither. Two of ours, since the
+# paper does not say whether its nets without skips had BN. And the control that belongs to LL: the linear net with the
+# same delta-orthogonal kernels, which is where an LL net starts from.
 
 # %% [markdown]
-# **A cell** of the study: train one net from its seed, then classify the test set with the population statistics of
-# 1,000 training images.
+# ## The largest rate that learns
+#
+# Adam moves every weight by about the learning rate, whatever the gradient. One layer's matrix moves by a multiple of
+# the rate, and L matrices multiply: the function moves by a multiple of L times the rate. So there is a wall: at a
+# rate of more than some constant over L a step is no small change any more.
+#
+# **A range test** is one short epoch at a constant rate: 64 steps on batches of 32 (a quarter of the protocol's
+# batch, for the cost), 2,048 images, no augmentation, no warm-up. Its result is the loss on 512 other images of the
+# training set. *A rate learns* if that loss is at most half way down from ln 10, the loss of guessing, to the lowest
+# loss that any rate reaches with this kind and depth. *The largest rate that learns* is where the loss crosses that
+# half, on the line between two neighbouring rates (log scale; a loss above ln 10 counts as ln 10).
+#
+# The first step's own change is measured too: ||f(x) - f_0(x)|| / ||f_0(x)|| on the 128 images of that step.
 
-# %%
-def cell(kind, depth, run, images, epochs):
-    """Test accuracy, final training loss, and whether training diverged (the accuracy is then that of guessing)."""
-    train_images, train_labels, test_images, test_labels = stand_in() if images < 10_000 else real_images()
-    x, test_x = normalised(train_images), normalised(test_images)
-    net = train.cast(KINDS[kind](depth, np.random.default_rng([depth, run])), np.float32)
-    try:
-        fitted = train.fit(net, x, train_labels, epochs=epochs, batch=BATCH, optimiser=train.Adam(RATE),
-                           schedule=train.Plateau(), augment=train.shift_and_flip, seed=run)
-    except train.DivergenceError:
-        return {"accuracy": 0.1, "loss": float("inf"), "diverged": True}
-    accuracy = train.accuracy(fitted.net, test_x, test_labels, x[:1000])
-    return {"accuracy": float(accuracy), "loss": float(fitted.losses[-1]), "diverged": False}
-
-
-POINTS = [(kind, depth, run, IMAGES, EPOCHS) for depth in DEPTHS for run in RUNS for kind in KINDS]
-
-
-def rows():
-    """The finished cells: from the table, after training what is missing if that is wanted."""
-    if quick():
-        return sweep(cell, POINTS, progress=progress("training"))
-    if TRAIN:
-        cores = os.cpu_count() or 1
-        with ProcessPoolExecutor(cores, initializer=numba.set_num_threads, initargs=(1,)) as executor:
-            return sweep(cell, POINTS, executor, TABLE, progress("training"))
-    return sweep(cell, finished(), path=TABLE)
-
-
-def finished():
-    """The points whose rows the table holds already, so that nothing is computed."""
-    with TABLE.open(newline="", encoding="utf-8") as file:
-        held = {(row["kind"], int(row["depth"]), int(row["run"])) for row in csv.DictReader(file)}
-    return [point for point in POINTS if point[:3] in held]
-
+# %% [markdown]
+# ## The protocol of the accuracy figure
+#
+# The same for every kind, and written down before any of its runs: 10,000 images (batch 1 of CIFAR-10), 10 epochs of
+# batches of 128, shifts and flips, Adam, float32. The rate is *a third of the largest rate that learns*, by the range
+# test of run 0 of that kind and depth, rounded to two digits; it rises linearly in the first 100 steps and falls to
+# zero by half a cosine. Three runs a point, each with its own weights, order and augmentation; the whole test set, with
+# the population statistics of 1,000 training images.
+#
+# **The order.** What the paper's abstract is about comes first, one run a point, then its other runs, then the rest.
+# Each finished row is on the disk at once, and a run that is killed goes on from its last epoch.
 
 # %% [markdown]
 # The paper's test accuracies, read off its figure by eye (+-0.004): whole training set, trained until the learning rate
-# has dropped, ten repetitions.
+# has dropped, ten repetitions. Its linear net stays at 0.40 at every depth.
 
 # %%
 READING, REPETITIONS = 0.004, 10
@@ -115,83 +67,207 @@ PAPER = {
     "ReLU": {6: 0.752, 14: 0.775, 30: 0.714, 54: 0.661, 102: 0.572, 198: 0.339},
     "linear": {6: 0.40, 198: 0.40},
 }
-COLOURS = {"CReLU, LL": "#CC79A7", "resnet": plot.COLOUR["resnet 0.1"], "CReLU": "#E69F00",
-           "ReLU": plot.COLOUR["feedforward"], "linear": "#777777"}
-
-
-def draw(by_cell, what):
-    fig, axes = plot.panels(1, 2, (11, 4.6), sharey=True)
-    for kind in KINDS:
-        depths = [depth for depth in DEPTHS if (kind, depth) in by_cell]
-        runs = [by_cell[kind, depth] for depth in depths]
-        axes[0, 0].plot(depths, [np.mean(values) for values in runs], color=COLOURS[kind], label=kind)
-        for depth, values in zip(depths, runs):
-            axes[0, 0].plot([depth] * len(values), values, "o", color=COLOURS[kind], markersize=4)
-        axes[0, 1].plot(list(PAPER[kind]), list(PAPER[kind].values()), "x-", color=COLOURS[kind], label=kind)
-    axes[0, 0].set(title=f"Measured: {what}\nAdam at {RATE}, batch {BATCH}, shifts and flips", ylabel="test accuracy")
-    axes[0, 1].set(title="The paper: 50,000 CIFAR-10 images, 10 runs\n"
-                         "Adam, the rate dropped until the loss stopped falling")
-    for ax in axes[0]:
-        ax.set(xscale="log", xlabel="depth", ylim=(0, 0.9))
-        ax.set_xticks(DEPTHS, DEPTHS)
-        ax.minorticks_off()
-        ax.axhline(0.1, color="black", linewidth=0.6, linestyle=":")
-    axes[0, 0].legend()
-    return fig
 
 
 # %% [markdown]
-# **Claims.** The protocols differ, so the levels cannot agree: "in kind" is a distance of 0.15 from the paper. What
-# should carry over is the ordering, deep nets without skips and without LL fall behind, and the trend: does a kind of
-# net gain or lose by depth? (The trends were added when two of the runs had been seen.)
+# **The law.** The largest rate that learns, against depth; where no rate gains 0.05 on guessing there is none. The
+# exponent is the slope of the logarithms, over all depths and runs. The argument above says -1; for deep ReLU nets -1.5
+# is published (Jelassi et al. 2023). *Rule:* the row predicts -1.25 +- 0.25.
 
 # %%
-def claims(report, by_cell, what):
+def largest_rates(ranges):
+    """{kind: {(depth, run): largest rate that learns}}, where some rate does."""
+    losses, largest = {}, {}
+    for row in ranges:
+        losses.setdefault((row["kind"], row["depth"], row["run"]), {})[row["rate"]] = row["loss"]
+    for (kind, *place), by_rate in losses.items():
+        rate, gain = largest_rate(by_rate)
+        if len(by_rate) == len(RATES) and gain > 0.05:
+            largest.setdefault(kind, {})[tuple(place)] = rate
+    return largest
+
+
+def exponents(largest):
+    """{kind: interval of the exponent of the depth}, of the kinds with six points."""
+    return {kind: intervals.slope_interval(*np.log([(depth, rate) for (depth, _), rate in points.items()]).T, LEVEL)
+            for kind, points in largest.items() if len(points) >= 6}
+
+
+def first_changes(ranges):
+    """Of LL: depths, rates and relative changes of the function in the first step, where it did not overflow."""
+    return np.array([(row["depth"], row["rate"], row["change"]) for row in ranges
+                     if row["kind"] == "CReLU, LL" and row["run"] == 0 and math.isfinite(row["change"])]).T
+
+
+def law_claims(report, ranges, slopes):
+    for kind in ("CReLU, LL", "ReLU"):
+        if kind in slopes:
+            print(report.claim(f"largest rate that learns, {kind}: exponent of the depth", "L^-1 to L^-1.5, see 09",
+                               -1.25, slopes[kind], tolerance=0.25, in_kind=0.5, beyond=True))
+    depth, rate, change = first_changes(ranges)
+    small = change < 1
+    if small.sum() >= 6:
+        slope = intervals.slope_interval(np.log(depth * rate)[small], np.log(change[small]), LEVEL)
+        print(report.claim("LL, first step: exponent of L x rate in the function's relative change, below 1",
+                           "the argument of the wall, see 09", 1.0, slope, in_kind=0.2, beyond=True))
+
+
+# %% [markdown]
+# **Claims, and the rules for them, fixed before the runs.** Levels cannot agree: 10,000 images are not 50,000, and ten
+# epochs are not the end. What should carry over are differences: of a kind between 198 and 6 layers, and of LL and the
+# resnet at a depth. A difference of means has an interval from the spread of the runs, pooled over all points of
+# the two kinds (Student's t); it is judged only when all runs of both points are there. The tolerance is for two
+# readings and for two means of ten runs, of our spread. *In kind* means the right sign and no more than twice the
+# size; for the linear nets, which should be flat, 0.05.
+
+# %%
+def gain(by_cell, first, second):
+    """The mean accuracy of the point `second` (kind, depth) less that of `first`: an interval, and the tolerance."""
+    spread = [np.subtract(values, np.mean(values)) for (kind, _), values in by_cell.items()
+              if kind in (first[0], second[0])]
+    freedom = sum(map(len, spread)) - len(spread)
+    variance = sum(s @ s for s in spread) / freedom
+    error = math.sqrt(variance * (1 / len(by_cell[first]) + 1 / len(by_cell[second])))
+    value = np.mean(by_cell[second]) - np.mean(by_cell[first])
+    half = intervals.student_quantile(0.5 + LEVEL / 2, freedom) * error
+    tolerance = math.sqrt(2 * (READING**2 + variance / REPETITIONS))
+    return intervals.Interval(value, value - half, value + half), tolerance
+
+
+def accuracy_claims(report, by_cell):
+    by_cell = {place: values for place, values in by_cell.items() if len(values) >= RUNS}
+    top = DEPTHS[-1]
     for kind in KINDS:
-        depths = [depth for depth in PAPER[kind] if (kind, depth) in by_cell]
-        if depths:
-            values = np.array([by_cell[kind, depth] for depth in depths])  # (depths, runs)
-            low, high = values.min(axis=1), values.max(axis=1)
-            mean = np.clip(values.mean(axis=1), low, high)  # the mean of equal numbers may round away from them
-            print(report.claim(f"test accuracy, {kind}, depth {', '.join(map(str, depths))} ({what}; range of runs)",
-                               "accuracy figure, read by eye; 50,000 images, trained to the end",
-                               [PAPER[kind][depth] for depth in depths], Interval(mean, low, high),
-                               tolerance=figure_tolerance(values.T, READING, REPETITIONS), in_kind=0.15))
-        if len(depths) == len(DEPTHS):  # the paper gives them all
-            first, last = depths[0], depths[-1]
-            rises = float(mean[-1] > mean[0])
-            print(report.claim(f"test accuracy, {kind}: more at depth {last} than at {first} (1 = yes)",
-                               "accuracy figure, read by eye", float(PAPER[kind][last] > PAPER[kind][first]),
-                               rises))
-    deepest = max((depth for _, depth in by_cell), default=0)
-    best = {kind: np.mean(by_cell[kind, deepest]) for kind in KINDS if (kind, deepest) in by_cell}
-    if len(best) == len(KINDS):
-        behind = float(min(best["CReLU, LL"], best["resnet"]) - max(best["CReLU"], best["ReLU"]))
-        wanted = float(behind > 0)
-        print(report.claim(f"LL and resnet both ahead of CReLU and of ReLU at depth {deepest} (1 = yes)",
-                           "accuracy figure in words", 1.0, wanted))
+        paper = PAPER.get(kind.partition(",")[0] if kind != "CReLU, LL" else kind, {})
+        if {(kind, 6), (kind, top)} <= set(by_cell) and {6, top} <= set(paper):
+            said, (found, tolerance) = paper[top] - paper[6], gain(by_cell, (kind, 6), (kind, top))
+            print(report.claim(f"test accuracy, {kind}: gain from 6 to {top} layers", "accuracy figure, read by eye",
+                               said, found, tolerance=tolerance, in_kind=abs(said) or 0.05, beyond=kind not in PAPER))
+    depths = [depth for depth in DEPTHS[1:] if {("CReLU, LL", depth), ("resnet", depth)} <= set(by_cell)]
+    if depths:
+        found, tolerances = zip(*(gain(by_cell, ("resnet", depth), ("CReLU, LL", depth)) for depth in depths))
+        said = [PAPER["CReLU, LL"][depth] - PAPER["resnet"][depth] for depth in depths]
+        print(report.claim(f"test accuracy, LL less the resnet, depth {', '.join(map(str, depths))}",
+                           "accuracy figure, read by eye", said, found, tolerance=tolerances, in_kind=0.03))
 
 
 # %%
+COLOURS = dict(zip(KINDS, ("#CC79A7", "#009E73", "#0072B2", "#D55E00", "#E69F00", "#56B4E9", "#777777", "#000000")))
+
+
+def draw_law(axes, ranges, largest):
+    for depth, colour in zip(DEPTHS, plot.shades(COLOURS["CReLU, LL"], len(DEPTHS))):
+        points = sorted((row["rate"], row["loss"]) for row in ranges
+                        if (row["kind"], row["depth"], row["run"]) == ("CReLU, LL", depth, 0))
+        axes[0].plot(*zip(*points), ".-", color=colour, label=f"{depth} layers") if points else None
+    axes[0].axhline(math.log(10), color="black", linewidth=0.6, linestyle=":")
+    axes[0].set(title="LL: loss after 64 steps", xlabel="learning rate", xscale="log", ylim=(1.5, 3))
+    axes[0].legend()
+    for kind, points in largest.items():
+        if kind in LAW:
+            depths = sorted({depth for depth, _ in points})
+            mean = [np.exp(np.mean([math.log(rate) for (d, _), rate in points.items() if d == depth]))
+                    for depth in depths]
+            axes[1].plot(depths, mean, ".-", color=COLOURS[kind], label=kind)
+    for power, style in ((-1, "--"), (-1.5, ":")):
+        axes[1].plot(DEPTHS, 5e-3 * (np.array(DEPTHS) / 6)**power, style, color="black", label=f"L^{power}")
+    axes[1].set(title="Largest rate that learns", xlabel="depth L", xscale="log", yscale="log")
+    axes[1].set_xticks(DEPTHS, DEPTHS)
+    axes[1].minorticks_off()
+    axes[1].legend()
+    depth, rate, change = first_changes(ranges)
+    for d, colour in zip(DEPTHS, plot.shades(COLOURS["CReLU, LL"], len(DEPTHS))):
+        axes[2].plot((depth * rate)[depth == d], change[depth == d], ".", color=colour, label=f"{d} layers")
+    axes[2].set(title="LL: relative change in the first step", xlabel="L x rate", xscale="log", yscale="log",
+                ylim=(1e-3, 1e3))
+    axes[2].axhline(1, color="black", linewidth=0.6, linestyle=":")
+    axes[2].legend()
+
+
+def draw_accuracy(axes, by_cell, departures):
+    for kind in KINDS:
+        depths = [depth for depth in DEPTHS if (kind, depth) in by_cell]
+        axes[0].plot(depths, [np.mean(by_cell[kind, depth]) for depth in depths], color=COLOURS[kind], label=kind)
+        for depth in depths:
+            axes[0].plot([depth] * len(by_cell[kind, depth]), by_cell[kind, depth], ".", color=COLOURS[kind])
+        axes[1].plot(*zip(*PAPER.get(kind, {}).items()), "x-", color=COLOURS[kind]) if kind in PAPER else None
+    titles = f"Measured: {IMAGES:,} images, {EPOCHS} epochs", "The paper: 50,000 images, to the end"
+    for ax, title in zip(axes, titles):
+        ax.set(title=title, ylabel="test accuracy", xlabel="depth L", xscale="log", xlim=(5, 240), ylim=(0, 0.9))
+        ax.set_xticks(DEPTHS, DEPTHS)
+        ax.minorticks_off()
+        ax.axhline(0.1, color="black", linewidth=0.6, linestyle=":")
+    axes[0].legend(ncols=2)
+    for depth, colour in zip(DEPTHS, plot.shades(COLOURS["CReLU, LL"], len(DEPTHS))):
+        if depth in departures:
+            mean = np.mean(departures[depth], axis=0)
+            axes[2].plot(range(1, len(mean) + 1), mean, ".-", color=colour, label=f"{depth} layers")
+    axes[2].set(title="LL: how far from linear, L ||Delta|| / ||S||", xlabel="epochs", ylim=(0, None))
+    if departures:
+        axes[2].legend()
+
+
+# %% [markdown]
+# **What is there, and what the rest costs**, from the seconds of the steps measured. They are core-seconds on the
+# machine that trained the table.
+
+# %%
+def remarks(slopes, ranges, rows, by_cell):
+    steps = [(row["depth"], row["seconds"]) for row in rows] or [  # where no run is finished, those of the range tests
+        (row["depth"], row["seconds"] * BATCH / RANGE_BATCH) for row in ranges if math.isfinite(row["seconds"])]
+    layer = np.median([seconds / depth for depth, seconds in steps])  # of a layer in a step
+    cost = layer * EPOCHS * -(-IMAGES // BATCH) / 3600  # core-hours of a layer in a run
+    missing = sum(depth * (RUNS - len(by_cell.get((kind, depth), []))) for kind in KINDS for depth in DEPTHS)
+    paper = sum(DEPTHS) * len(PAPER) * 10 * 391 * 25  # an epoch has 391 steps; three drops take at least 25 epochs
+    yield (f"Protocol: {IMAGES:,} images, {EPOCHS} epochs, batch {BATCH}, Adam with a warm-up and a cosine, shifts and "
+           "flips; the rate is a third of the largest that learns.")
+    if slopes:
+        yield "Exponents of the depth in that rate: " + "; ".join(
+            f"{kind} {s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for kind, s in slopes.items()) + "."
+    yield f"Runs by kind, at {', '.join(map(str, DEPTHS))} layers: " + "; ".join(
+        f"{kind} {', '.join(str(len(by_cell.get((kind, depth), []))) for depth in DEPTHS)}" for kind in KINDS) + "."
+    yield (f"A step takes {1e3 * layer:.1f} core-milliseconds a layer; the missing runs cost "
+           f"{missing * cost:.1f} core-hours, the paper's protocol (`--train --paper`) at least "
+           f"{paper * layer / 3600:,.0f}.")
+    for kind in ("ReLU", "CReLU"):
+        plain, normed = (distance(by_cell, name, PAPER[kind]) for name in (kind, f"{kind} + BN"))
+        if plain is not None and normed is not None:
+            yield (f"The paper's {kind} resembles ours {'with' if normed < plain else 'without'} BN: mean distance of "
+                   f"accuracy relative to 6 layers {normed:.2f} with, {plain:.2f} without.")
+
+
+def distance(by_cell, kind, paper):
+    """The mean distance of accuracy(L) / accuracy(6) from the paper's, over the depths beyond 6; None without any."""
+    depths = [depth for depth in DEPTHS[1:] if (kind, depth) in by_cell]
+    if not depths or (kind, 6) not in by_cell:
+        return None
+    return np.mean([abs(np.mean(by_cell[kind, depth]) / np.mean(by_cell[kind, 6]) - paper[depth] / paper[6])
+                    for depth in depths])
+
+
 def main():
     report = Report("09_accuracy")
-    plot.use_style()
-    what = f"{IMAGES:,} {'synthetic' if quick() else 'CIFAR-10'} images, {EPOCHS} epochs, {len(RUNS)} runs"
-    by_cell = {}
-    for row in rows():
+    ranges, rows = tables()
+    rows = [row for row in rows if row["schedule"] == ("plateau" if TRAIN == "paper" else "cosine")]
+    by_cell, departures = {}, {}
+    for row in rows:
         by_cell.setdefault((row["kind"], row["depth"]), []).append(row["accuracy"])
-    by_cell = {key: values for key, values in by_cell.items() if len(values) == len(RUNS)}
-    fig = draw(by_cell, what)
+        if row["departures"].strip():
+            departures.setdefault(row["depth"], []).append([float(text) for text in row["departures"].split()])
+    largest = largest_rates(ranges)
+    slopes = exponents(largest)
+    fig, axes = plot.panels(2, 3, (13, 8))
+    draw_law(axes[0], ranges, largest)
+    draw_accuracy(axes[1], by_cell, departures)
     plot.save(fig, report.figure)
-    claims(report, by_cell, what)
-    missing = len(KINDS) * len(DEPTHS) - len(by_cell)
-    report.write(f"Protocol: {what}, batch {BATCH}, Adam at {RATE}, shifts and flips, resnet beta = {BETA}."
-                 + (f" Points not trained yet: {missing}." if missing else ""))
+    law_claims(report, ranges, slopes)
+    accuracy_claims(report, by_cell)
+    report.write("\n\n".join(remarks(slopes, ranges, rows, by_cell)))
 
 
 if __name__ == "__main__":
     main()
 
 # %% [markdown]
-# **Try.** Train the resnet with beta = 1. Give the ReLU nets batch normalisation. Which learning rate does the
-# looks-linear net of 198 layers bear?
+# **Try.** Train the resnet with beta = 1. Repeat the range test with a warm-up of ten steps: does the wall move?
+# Count the departure of LL with S and Delta in the operator norm.

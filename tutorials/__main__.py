@@ -1,4 +1,4 @@
-"""Run the tutorials: python -m tutorials [NN ...] [--quick] [--table] [--train] [--jobs N] [--list]
+"""Run the tutorials: python -m tutorials [NN ...] [--quick] [--table] [--train [--paper]] [--jobs N] [--list]
 or make documents of them:  python -m tutorials [NN ...] [--quick] [--notebooks OUT] [--html OUT]
 
 Each is a script of its own and runs in a process of its own, as many at a time as
@@ -176,7 +176,9 @@ def command_line():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="how many at a time (default: one per core)")
     parser.add_argument("--train", action="store_true",
-                        help="tutorial 09: train the nets that its table lacks (an hour for all)")
+                        help="tutorials 03, 07, 09: compute what their tables lack (minutes; 09: hours)")
+    parser.add_argument("--paper", action="store_true",
+                        help="with --train: tutorial 09 by the paper's protocol (for a cluster)")
     parser.add_argument("--list", action="store_true", help="list the tutorials and stop")
     parser.add_argument("--notebooks", type=Path, metavar="OUT",
                         help="write notebooks with outputs into the folder OUT")
@@ -190,6 +192,8 @@ def checked(options, error):
     """The scripts to run, after everything that can be refused before the work."""
     if options.jobs < 1:
         error(f"--jobs must be at least 1, got {options.jobs}")
+    if options.paper and not options.train:
+        error("--paper says how to --train")
     scripts = chosen(options.numbers, error)
     documents = [folder for folder in (options.notebooks, options.html) if folder]
     missing = [name for name in NOTEBOOKS if importlib.util.find_spec(name) is None]
@@ -210,7 +214,7 @@ def main(argv=None):
     options = parser.parse_args(argv)
     os.environ["MINISHATTER_QUICK"] = "1" if options.quick else "0"
     if options.train:
-        os.environ["MINISHATTER_TRAIN"] = "1"
+        os.environ["MINISHATTER_TRAIN"] = "paper" if options.paper else "1"
     scripts = checked(options, parser.error)
     if options.list:
         print("\n".join(f"{script.name[:2]}  {title(script)}" for script in scripts))
@@ -218,7 +222,7 @@ def main(argv=None):
     documents = [str(folder) for folder in (options.notebooks, options.html) if folder]
     if len(scripts) == 1 and not documents:
         return run_one(scripts[0], options.quick, options.table)
-    print(f"{len(scripts)} tutorials, {min(options.jobs, len(scripts))} at a time", flush=True)
+    print(f"{len(scripts)} tutorial{'s' * (len(scripts) > 1)}, {min(options.jobs, len(scripts))} at a time", flush=True)
     failed = make_documents(scripts, options) if documents else run_all(scripts, options.quick, options.jobs)
     print(f"{len(failed)} failed: {', '.join(failed)}" if failed else "all done; see " + " and ".join(documents)
           if documents else f"all done; figures and REPLICATION.md are in {running.folder()}")

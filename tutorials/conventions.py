@@ -11,6 +11,7 @@ nets is from the points read off the figure. Nets of all depths have their layer
 drawn once, and read out wherever some convention calls a layer the last.
 """
 
+import csv
 import itertools
 from functools import lru_cache
 
@@ -19,7 +20,6 @@ import numpy as np
 from minishatter import BatchNorm, ReLU, gradients
 
 RUNS, WIDTH, SEED = 20, 200, 2017
-LAGS = (1, 2, 4, 9, 14)
 CHOICES = {
     "stem": ("N(0, 2)", "N(0, 1)", "+-1"),
     "behind": (False, True),
@@ -145,3 +145,11 @@ def convention(stem, behind, biases, statistics, layers, last, estimator):
     depth_2 = float(np.mean(np.abs(flat)))
     row = away | {"depth_2": depth_2 if np.isfinite(depth_2) else None, "noise": float(np.mean(noise))}
     return {name: value if value is None else round(value, 5) for name, value in row.items()}
+
+
+def kept(path):
+    """The conventions whose rows the CSV of the search holds already."""
+    with open(path, newline="", encoding="utf-8") as file:
+        held = {tuple(row[choice].replace("true", "True").replace("false", "False") for choice in CHOICES)
+                for row in csv.DictReader(file)}
+    return [point for point in POINTS if tuple(map(str, point)) in held]

@@ -9,6 +9,7 @@ import base64
 import html
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -118,8 +119,9 @@ def title(book: nbformat.NotebookNode) -> str:
 
 
 def question(book: nbformat.NotebookNode) -> str:
-    """The first paragraph below the title, on one line."""
-    return " ".join(book.cells[0].source.split("\n\n")[1].split())
+    """The first paragraph below the title, on one line, without the marks of Markdown."""
+    text = " ".join(book.cells[0].source.split("\n\n")[1].split())
+    return re.sub(r"([*`]+)(\S.*?)\1", r"\2", text)
 
 
 def figure(book: nbformat.NotebookNode) -> bytes:

@@ -1,31 +1,31 @@
-"""Grade a submission: for each task graft the student's function, run it in a child, compare with the reference.
+"""Grade a submission: for each task graft the student's function, run it in a worker, compare with the reference.
 
-Points of a task are shared among its kinds of cases (points.py). What a
-student reads about a hidden case tells nothing of its inputs but what shapes,
-norms and an index tell.
+Points of a task are shared among its kinds of cases (points.py). Before a
+submission is read, the reference takes the same way, one case a task: a machine
+on which it is not right grades nobody. All public cases are tried before any hidden
+one, so that nothing a student may read was written by code that has seen hidden inputs.
 """
 
 import secrets
+import statistics
+import sys
 from typing import NamedTuple
 
-from . import jail, manifest, sandbox
-from .package import FOLDER, blank_package, student_tree
+import numpy as np
+
+from . import door, manifest, sandbox
+from .attempt import Attempt
+from .package import blank_package, student_tree
 from .points import HIDDEN, points
-from .submission import Refused, Submission
+from .results import printable
+from .submission import Submission
 from .trials import TRIALS, compare
 from .trials.trial import PUBLIC, generator
 
-PACKAGE = FOLDER
+PACKAGE = door.PACKAGE
 SEED = "MINISHATTER_HIDDEN_SEED"
-BLANK = "raised NotImplementedError"  # says enough by itself
-
-
-class Verdict(NamedTuple):
-    """One case: "public" or "hidden", its kind, and why it failed; None if it passed."""
-
-    seed: str
-    kind: str
-    failure: str
+READING = 1.0    # seconds of the processor for all that is read of one file
+CANARY = 60.0    # seconds for one case of the reference
 
 
 class Result(NamedTuple):
@@ -34,25 +34,30 @@ class Result(NamedTuple):
     task: manifest.Task
     verdicts: list
     refused: str = ""
+    place: str = ""  # of the file that was graded
 
     @property
     def score(self):
         """Points, to a hundredth."""
-        return points(self.task.points, {(verdict.seed, verdict.kind): not verdict.failure for verdict in self.verdicts})
+        passed = {(verdict.seed, verdict.kind): not verdict.failure for verdict in self.verdicts}
+        return points(self.task.points, passed)
 
     @property
     def output(self):
         """What the student reads: a line for each case."""
         if self.refused:
-            return self.refused
-        return "\n".join(f"{verdict.seed}, {verdict.kind}: {verdict.failure or 'passed'}" for verdict in self.verdicts)
+            return printable(self.refused)
+        lines = (f"{verdict.seed}, {verdict.kind}: {verdict.failure or 'passed'}" for verdict in self.verdicts)
+        return "\n".join(map(printable, [f"graded: {self.place}", *lines]))
 
 
 class Grade(NamedTuple):
-    """All results, and {defence: why it is off}."""
+    """All results, {defence: why it is off}, and what went wrong with the grader itself."""
 
     results: list
     off: dict
+    accidents: list = []
+    whole: bool = True  # every task was tried
 
     @property
     def score(self):
@@ -60,42 +65,97 @@ class Grade(NamedTuple):
         return round(sum(result.score for result in self.results), 2)
 
 
-def grade(path, seed=None, tasks=manifest.TASKS, limits=sandbox.Limits()):
+def grade(path, seed=None, tasks=manifest.TASKS, limits=sandbox.Limits(), accept=()):
     """The Grade of the submission in a folder or zip file.
 
-    seed: the secret text from which hidden cases are drawn; a fresh one if None.
-    Raises ValueError if path is neither a folder nor a zip file, RuntimeError if no child process starts.
+    seed: the secret text from which hidden cases are drawn; a fresh one if None. accept: names of
+    sandbox.DEFENCES without which to grade all the same. Raises ValueError if path is neither a folder nor
+    a zip file, RuntimeError if this machine cannot grade: a defence is missing, or the reference is not right.
     """
-    submission, seed = Submission(path), seed or secrets.token_hex(16)
-    off, results = {}, []
-    if not jail.keep_memory_private():
-        off["memory"] = "this process cannot be hidden from others of the same user"
+    if sys.platform != "linux":
+        raise RuntimeError("Linux only: nothing else can lock a student's code up; here run the public tests")
+    seed, broken = seed or secrets.token_hex(16), {}
+    private = sandbox.keep_memory_private()
+    with sandbox.Nursery(PACKAGE / tasks[0].file, blank_package()) as nursery:
+        if not private:
+            nursery.off["privacy"] = "the kernel does not hide it"
+        _canary(nursery, tasks, limits.memory, set(accept))
+        attempts = _read(path, tasks, limits)
+        for label, text in ((PUBLIC, PUBLIC), (HIDDEN, seed)):
+            for attempt in attempts:
+                try:
+                    attempt.run(nursery, label, text)
+                except sandbox.Broken as error:
+                    attempt.refused, broken[attempt.task.number] = "not graded: the grader had an accident", error
+        accidents = [f"{attempt.task.number}, {what}" for attempt in attempts for what in attempt.accidents]
+        accidents += [f"{number} could not be graded: {error}" for number, error in broken.items()]
+        results = [Result(attempt.task, [] if attempt.refused else attempt.verdicts, attempt.refused, attempt.place)
+                   for attempt in attempts]
+        return Grade(results, nursery.off, accidents, not broken)
+
+
+class Reference:
+    """The package itself, in the form of a submission."""
+
+    @staticmethod
+    def source(name):
+        """The text of one file."""
+        return (PACKAGE / name).read_text(encoding="utf-8")
+
+
+def _canary(nursery, tasks, memory, accept):
+    """The reference takes a student's way; raises RuntimeError if a defence is missing or an answer is not right."""
+    paces = []
     for task in tasks:
-        result, more = _grade_task(task, submission, seed, limits)
-        results.append(result)
-        off |= more
-    return Grade(results, off)
+        trial, budget = TRIALS[task.number], sandbox.Budget(CANARY)
+        inputs = trial.draw(generator(PUBLIC, task.number, trial.kinds[0]), trial.kinds[0])
+        expected = trial.call(**inputs)
+        size = sum(np.asarray(array).nbytes for array in expected.values())
+        nursery.furnish(_changed(task, Reference()))
+        answer = nursery.call(task.number, inputs, size, budget, memory)
+        paces.append(budget.seconds - budget.left)
+        missing = {name: why for name, why in nursery.off.items() if name not in accept}
+        if missing:
+            listed = "; ".join(f"{name} ({why})" for name, why in sorted(missing.items()))
+            raise RuntimeError(f"this machine lacks a defence: {listed}. Nothing was graded. "
+                               f"{' '.join(f'--accept-missing {name}' for name in sorted(missing))} grades anyway")
+        failure = (f"{answer.what}: {answer.detail}" if isinstance(answer, sandbox.Failure)
+                   else compare.difference(expected, answer, trial))
+        if failure:
+            raise RuntimeError(f"on this machine the reference itself fails task {task.number} ({failure}, "
+                               f"{getattr(answer, 'line', '')}). Nothing was graded")
+    nursery.allowed, nursery.pace = set(nursery.off), statistics.median(paces)
 
 
-def _grade_task(task, submission, seed, limits):
-    try:
-        tree = student_tree(task, submission)
-    except Refused as refused:
-        return Result(task, [], str(refused)), {}
-    trial = TRIALS[task.number]
-    groups = [[trial.draw(generator(text, task.number, kind), kind) for kind in trial.kinds] for text in (PUBLIC, seed)]
-    run = sandbox.run(task.number, tree, groups, limits)
-    plan = [(label, kind) for label in (PUBLIC, HIDDEN) for kind in trial.kinds]
-    verdicts = [Verdict(label, kind, _failure(label, trial, inputs, answer))
-                for (label, kind), inputs, answer in zip(plan, [*groups[0], *groups[1]], run.answers)]
-    return Result(task, verdicts), run.off
+def _read(path, tasks, limits):
+    """The Attempts. Files are read in processes of their own: whatever happens there is one file's accident."""
+    from .apart import Died, apart
+    kind, said, _ = apart(lambda: Submission(path) and None, READING)
+    if kind:
+        raise ValueError(said)
+    attempts, left, died = [Attempt(task, limits) for task in tasks], {}, {}
+    for attempt in attempts:
+        file = attempt.task.file
+        if file not in died:
+            try:
+                kind, found, used = apart(lambda task=attempt.task: _found(task, Submission(path)),
+                                          left.get(file, READING))
+                left[file] = left.get(file, READING) - used
+                if kind:
+                    attempt.refused = found
+                else:
+                    attempt.place, attempt.tree = found
+            except Died as error:
+                died[file] = f"{file} cannot be graded: {error}"
+        attempt.refused = died.get(file, attempt.refused)
+    return attempts
 
 
-def _failure(label, trial, inputs, answer):
-    """None if the answer is right, else what the student may read about it."""
-    if isinstance(answer, dict):
-        return compare.difference(trial.call(**inputs), answer, trial)
-    if label == HIDDEN:
-        return answer.what  # a message could carry the inputs away
-    line = f", in the line: {answer.line}" if answer.line and answer.what != BLANK else ""
-    return answer.what + (f": {answer.detail}" if answer.detail else "") + line
+def _found(task, submission):
+    """Where the task's file lies, and what of it differs from the blank package. Raises Refused."""
+    return submission.place(task.file), _changed(task, submission)
+
+
+def _changed(task, submission):
+    """What differs from the blank package in the tree with the student's function in it. Raises Refused."""
+    return {name: text for name, text in student_tree(task, submission).items() if blank_package().get(name) != text}

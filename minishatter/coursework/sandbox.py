@@ -1,10 +1,12 @@
-"""The parent's side of the child process: make its folder, feed it, wait no longer than allowed, believe nothing.
+"""The parent's side of the processes that run a student's function: a folder for each case, and no trust.
 
 The folder holds the package with every task blank, and in it one function of the
-student's. So the child has no solution of any task, also not of another one; it
-gets inputs, but neither seeds nor expected arrays, and these never leave the parent.
+student's. So a worker has no solution of any task, also not of another one; it
+gets the inputs of one case, but neither seeds nor expected arrays, and these never
+leave the parent. Each case has a worker of its own.
 """
 
+import json
 import os
 import select
 import shutil
@@ -19,209 +21,206 @@ from typing import NamedTuple
 import numpy as np
 
 from . import wire
+from .furniture import Furniture, imports
+from .worker import Failure, Worker
 
 HERE = Path(__file__).parent
-CHILD_FILES = ("child.py", "jail.py", "wire.py")
 PACKAGES = ("numpy", "numpy.libs")
-# Stand in for numba: the kernels are no task, and a process that compiles nothing starts in half the time.
-STAND_INS = {"numba/__init__.py": """prange = range
-
-
-def njit(*functions, **options):
-    return functions[0] if functions and callable(functions[0]) else lambda function: function
-
-
-jit = njit
-
-
-def vectorize(*functions, **options):
-    from numpy import vectorize
-    return vectorize(functions[0]) if functions and callable(functions[0]) else vectorize
-
-
-def __getattr__(name):
-    raise ImportError(f"the grader has no numba.{name}: njit, jit, prange and vectorize are there, and compile nothing")
-
-
-class types:
-    Type = object
-    Array = Integer = Number = None
-""", "numba/extending.py": """class models:
-    PrimitiveModel = object
-
-
-def lower_builtin(*kinds):
-    return lambda function: function
-
-
-register_model = type_callable = lower_builtin
-""", "llvmlite.py": """class binding:
-    get_host_cpu_features = dict
-
-
-class ir:
-    IntType = int
-"""}
-LARGEST_REPLY = 64 * 2**20
-START = 60  # seconds in which a child must be ready; it takes one
-# Scrubbed, and one thread: none can be started in the child.
-ENVIRONMENT = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-               "PYTHONDONTWRITEBYTECODE": "1"}
+START = 60    # seconds in which a process must be ready; it takes one
+GRACE = 0.2   # seconds for a worker that is ending, to be known by its exit code
+FIRST_USER, USERS = 60578, 606  # ids that neither distributions nor systemd give away, and that containers map
+# Scrubbed, and one thread: none can be started in a worker.
+ENVIRONMENT = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+DEFENCES = {"user": "no capability is left, and root's identity is out of reach",
+            "files": "the reference cannot be read, and nothing can be changed",
+            "processes": "no process and no thread can be started", "network": "there is no way out",
+            "signals": "the grader cannot be signalled", "traces": "nothing stays behind in the kernel",
+            "memory": "the limit holds for every kind of memory",
+            "privacy": "no other process of this user can look into the grader's memory"}
 
 
 class Limits(NamedTuple):
-    """Of one task: seconds by the clock and of the processor, bytes of memory beyond the libraries' code."""
+    """Of one task: seconds beyond what attempt.py allows by the reference; bytes of memory beyond the libraries'."""
 
-    seconds: float = 20.0
+    seconds: float = 2.0
     memory: int = 512 * 2**20
 
 
-class Failure(NamedTuple):
-    """Why there are no arrays: what happened, what may be shown for a public case only, and the student's line."""
+class Budget:
+    """The time of one task, in seconds: how much there is, and how much is left for its next case."""
 
-    what: str
-    detail: str = ""
-    line: str = ""
+    def __init__(self, seconds):
+        self.seconds = self.left = seconds
 
+    def spend(self, seconds):
+        """Take this much away."""
+        self.left -= seconds
 
-class Run(NamedTuple):
-    """What came back for each case, {name: array} or a Failure; and the defences that are off."""
-
-    answers: list
-    off: dict
-
-
-def run(number, tree, groups, limits):
-    """Try one task: call the function in `tree`, {file name: source}, on each of the inputs of each group.
-
-    A group has a child of its own, so that what one learns of its inputs cannot be told by another.
-    A child that dies is replaced for the cases that are left, until the task's time is used up;
-    the time in which a child starts is not counted.
-    """
-    left, answers, off = limits.seconds, [], {}
-    with tempfile.TemporaryDirectory(prefix="minishatter_") as folder:
-        box, packages = _furnish(Path(folder), tree)
-        for inputs in groups:
-            end = len(answers) + len(inputs)
-            while len(answers) < end:
-                if left <= 0:
-                    answers.append(Failure(f"not tried: the task's {limits.seconds:g} s were used up"))
-                    continue
-                with Child(number, box, packages, inputs[len(answers) - end:], limits) as child:
-                    off |= child.defences(time.monotonic() + START)
-                    start = time.monotonic()
-                    while len(answers) < end and not child.ended:
-                        answers.append(child.answer(start + left))
-                    left -= time.monotonic() - start
-    return Run(answers, off)
+    def add(self, seconds):
+        """Allow this much more."""
+        self.seconds += seconds
+        self.left += seconds
 
 
-def _furnish(folder, tree):
-    """The child's folder, and a folder of links to the packages it may import."""
-    box, packages = folder / "box", folder / "packages"
-    for place in (box, packages, box / "minishatter"):
-        place.mkdir()
-    for name in CHILD_FILES:
-        shutil.copy(HERE / name, box / name)
-    (box / "numba").mkdir()
-    for name, text in STAND_INS.items():
-        (box / name).write_text(text, encoding="utf-8")
-    shutil.copytree(HERE / "trials", box / "trials", ignore=shutil.ignore_patterns("__pycache__"))
-    for name, text in tree.items():
-        (box / "minishatter" / name).write_text(text, encoding="utf-8")
-    site = Path(np.__file__).parent.parent
-    for name in PACKAGES:
-        if (site / name).exists():
-            (packages / name).symlink_to(site / name)
-    for place in (folder, *folder.rglob("*")):
-        if not place.is_symlink():
-            place.chmod(0o755 if place.is_dir() else 0o644)  # readable for the user that the child becomes
-    return box, packages
+class Broken(RuntimeError):
+    """The sandbox itself does not work, before any code of a submission."""
 
 
-class Child:
-    """One child process at work on a list of inputs."""
+class Nursery:
+    """A process that starts a locked-up worker for each case; used as a context, so that nothing of it stays."""
 
-    def __init__(self, number, box, packages, inputs, limits):
-        self.limits, self.ended, self._buffer = limits, False, bytearray()
-        command = [sys.executable, "-I", "-S", "child.py", number, str(limits.memory),
-                   str(int(limits.seconds) + 10), str(packages)]
-        with tempfile.TemporaryFile() as file:  # no pipe: a child that does not read cannot keep us waiting
-            file.writelines(map(wire.pack, inputs))
-            file.seek(0)
-            self.process = subprocess.Popen(command, cwd=box, env=ENVIRONMENT, stdin=file, stdout=subprocess.PIPE,
-                                            stderr=subprocess.PIPE, start_new_session=True)
+    def __init__(self, reference, package):
+        """reference: a file that no worker may read; package: the blank one, {file name: source}."""
+        self.off, self.allowed, self.pace, self._process = {}, set(DEFENCES), 0.0, None
+        self._reference, self._modules = reference, imports(package)
+        self._furniture = Furniture(HERE / "trials", package)
+        self._open()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._kill()
-        self.process.stdout.close()
-        self.process.stderr.close()
+        self.close()
 
-    def _kill(self):
-        """The whole process group: forks share it, where they were possible at all."""
-        self.ended = True
+    def _open(self):
+        self._folder = Path(tempfile.mkdtemp(prefix="minishatter_"))
+        self._box, self._desk, self._packages = (self._folder / name for name in ("box", "desk", "packages"))
         try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait()
+            self._place()
+            self._start()
+        except BaseException:
+            self.close()
+            raise
 
-    def _bury(self):
-        """Wait a moment for a process that is ending by itself, so that its own exit code is known."""
+    def _place(self):
+        for place in (self._box, self._desk, self._packages):
+            place.mkdir()
+        site = Path(np.__file__).parent.parent
+        for name in PACKAGES:
+            if (site / name).exists():
+                (self._packages / name).symlink_to(site / name)
+        for place, mode in ((self._folder, 0o755), (self._packages, 0o755), (self._box, 0o755), (self._desk, 0o700)):
+            place.chmod(mode)  # a worker's user may enter all but the desk
+
+    def _start(self):
+        self._log = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", str(HERE / "child.py")], cwd=self._box, env=ENVIRONMENT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True)
+        users = [FIRST_USER + (os.getpid() * 7 + count) % USERS for count in range(USERS)]
+        self._ask({"folder": str(self._folder), "packages": str(self._packages), "modules": self._modules,
+                   "users": users, "reference": str(self._reference),
+                   "grader": [os.getpid(), os.getppid()], "writable": [".", *_writable()]})
+        self._hear("ready")
+
+    def close(self):
+        """End the process, which then removes the folder; see to it."""
+        if self._process:
+            self._process.stdin.close()
+            try:
+                self._process.wait(START)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process.stdout.close()
+            self._log.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def furnish(self, tree):
+        """Make the workers' folder anew, with these files of the package, {name: source}, instead of blank ones."""
+        self._tree = tree
+        self._furniture.fill(self._box, tree)
+
+    def call(self, number, inputs, size, budget, memory):
+        """{name: array} or a Failure: the student's function for this task on the inputs of one case.
+
+        size: bytes that a right answer has. Raises Broken if no worker could be started, not even by a new nursery.
+        """
         try:
-            self.process.wait(1)
-        except subprocess.TimeoutExpired:
-            pass
-        self._kill()
+            return self._call(number, inputs, size, budget, memory)
+        except Broken:
+            self.close()
+            self._open()
+            self.furnish(self._tree)
+            return self._call(number, inputs, size, budget, memory)
 
-    def defences(self, deadline):
-        """{defence: why it is off}, sent before the student's code is imported; RuntimeError if nothing comes."""
-        message = self._receive(deadline)
-        if not isinstance(message, dict):
-            raise RuntimeError("the child process did not start, before any code of the submission: "
-                               + (self.process.stderr.read().decode("utf-8", "replace") or message.what))
-        lines = wire.string(message["off"]).splitlines()
-        return dict(line.split(": ", 1) for line in lines)
-
-    def answer(self, deadline):
-        """The arrays of the next case, or a Failure."""
-        message = self._receive(deadline)
-        if isinstance(message, dict) and "!error" in message:
-            kind, detail, line = (wire.string(message.get(name, b"")) for name in ("!error", "!message", "!line"))
-            return Failure(f"raised {kind[:40]}", detail, line)
-        return message
-
-    def _receive(self, deadline):
+    def _call(self, number, inputs, size, budget, memory):
+        given, reply = self._desk / "given", self._desk / "reply"
+        given.write_bytes(wire.pack(inputs))
+        os.mkfifo(reply, 0o600)
+        pipe = os.open(reply, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            size, = wire.LENGTH.unpack(self._read(wire.LENGTH.size, deadline))
-            if size > LARGEST_REPLY:
-                raise ValueError(f"it is larger than {LARGEST_REPLY >> 20} MB")
-            return wire.unpack(self._read(size, deadline))
-        except TimeoutError:
-            self._kill()
-            return Failure(f"stopped: the time limit of {self.limits.seconds:g} s for the task was reached")
-        except EOFError:
-            self._bury()
-            return Failure(f"your code ended its process ({_reason(self.process.returncode)})")
-        except Exception as error:  # bytes that mean harm fail in many ways
-            self._kill()
-            return Failure("what came back is no plain array", str(error)[:200])
+            worker = Worker(pipe, size)
+            self._ask({"number": number, "given": str(given), "reply": str(reply), "largest": worker.largest,
+                       "memory": memory, "seconds": int(budget.left) + 10})
+            self._hear("started")
+            return self._listen(worker, budget, [given, reply])
+        finally:
+            os.close(pipe)
+            for path in (given, reply):
+                path.unlink(missing_ok=True)
 
-    def _read(self, size, deadline):
-        while len(self._buffer) < size:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                raise TimeoutError
-            data = os.read(self.process.stdout.fileno(), 1 << 20)
+    def _listen(self, worker, budget, secret):
+        answer = None
+        try:
+            self.off |= worker.defences(START)
+            if set(self.off) - self.allowed:
+                raise Broken(f"a child process lacks a defence: {self.off}")
+            for path in secret:
+                path.unlink()  # before the student's code could look for it
+            answer = worker.answer(budget)
+        except (EOFError, TimeoutError):
+            pass  # no defences, no answer: told below
+        finally:
+            ended = isinstance(answer, Failure) and answer.ended
+            self._ask({"grace": GRACE if ended else 0, "folders": _writable() if "files" in self.off else []})
+            status = self._hear("status")
+        if answer is None:
+            raise Broken(f"a child process did not lock itself up: {self._last_words()}")
+        budget.spend(worker.spent())
+        if "files" in self.off:
+            self.furnish(self._tree)  # it may have been changed
+        return answer._replace(what=f"{answer.what} ({_reason(status)})") if ended else answer
+
+    def _ask(self, request):
+        try:
+            self._process.stdin.write((json.dumps(request) + "\n").encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise Broken(f"the child process has ended: {self._last_words()}") from None
+
+    def _hear(self, key):
+        """The value of this key in the nursery's next report."""
+        line, deadline = b"", time.monotonic() + START
+        while not line.endswith(b"\n"):
+            ready = select.select([self._process.stdout], [], [], max(0, deadline - time.monotonic()))[0]
+            data = os.read(self._process.stdout.fileno(), 4096) if ready else b""
             if not data:
-                raise EOFError
-            self._buffer += data
-        data, self._buffer = bytes(self._buffer[:size]), self._buffer[size:]
-        return data
+                raise Broken(f"the child process did not start: {self._last_words()}")
+            line += data
+        return json.loads(line)[key]
+
+    def _last_words(self):
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 2000))
+        return self._log.read().decode("utf-8", "replace").strip() or "it said nothing"
 
 
-def _reason(code):
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+def _writable():
+    """Folders in which every user may make files."""
+    return sorted({tempfile.gettempdir(), os.path.join("/dev", "shm")})
+
+
+def _reason(status):
+    """How a process ended, from its wait status; None if it went on, without a way to answer."""
+    if status is None:
+        return "or closed its output"
+    if os.WIFSIGNALED(status):
+        names = {member.value: member.name for member in signal.Signals}
+        return f"signal {names.get(os.WTERMSIG(status), os.WTERMSIG(status))}"
+    return f"exit code {os.WEXITSTATUS(status)}"
+
+
+def keep_memory_private():
+    """No other process of this user may look into this one's memory or environment (root still may)."""
+    import ctypes
+    return ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0  # PR_SET_DUMPABLE

@@ -44,7 +44,7 @@ def body_lines(text, name):
     return first, node.end_lineno
 
 
-def blank(text, messages, docstrings={}):
+def blank(text, messages, docstrings=None):
     """The text with the body of each function replaced by `raise NotImplementedError(message)`.
 
     messages: {name of the function: message}. Signatures and docstrings stay; a function without one
@@ -54,7 +54,7 @@ def blank(text, messages, docstrings={}):
         first, last = body_lines(text, name)
         lines = text.splitlines(keepends=True)
         indent = next(re.match(r"\s*", line)[0] for line in lines[first - 1:last] if line.strip())
-        docstring = ["\"\"\"" + docstrings[name] + "\"\"\""] if docstrings.get(name) else []
+        docstring = ["\"\"\"" + docstrings[name] + "\"\"\""] if docstrings and docstrings.get(name) else []
         hole = "\n".join([*docstring, f"raise NotImplementedError({json.dumps(message)})"])
         text = "".join([*lines[:first - 1], textwrap.indent(hole, indent), "\n", *lines[last:]])
     return text

@@ -8,10 +8,11 @@ not one of the names. What cannot be read is a Refused, whose text the student s
 import os
 import stat
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-LARGEST = 300_000  # bytes of one source file; the package's own have 12,000
-TREES = ("minishatter", "")  # where a file may lie: in the package's folder, or alone
+LARGEST = 60_000  # bytes of one source file; the package's own have 15,000
+DEEPEST = 4       # steps down to a file
+PASSED_OVER = {"build", "venv", "env", "site-packages", "__MACOSX", "__pycache__"}  # and hidden ones: no place for work
 
 
 class Refused(ValueError):
@@ -31,35 +32,41 @@ class Submission:
             raise ValueError(f"a submission must be a folder or a zip file, got {self.path}")
 
     def source(self, name):
-        """The text of minishatter/`name`; also of `name` itself, at the top or one folder down. Raises Refused."""
-        found = self._find(name)
-        data = self._bytes(found)
+        """The text of the file that `place` finds. Raises Refused."""
+        place = self.place(name)
+        data = self._bytes(place)
         if len(data) > LARGEST:
-            raise Refused(f"{name} is larger than {LARGEST:,} bytes")
+            raise Refused(f"{place} is larger than {LARGEST:,} bytes")
         try:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise Refused(f"{name} is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from None
+            raise Refused(f"{place} is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from None
 
-    def _find(self, name):
-        for tree in TREES:
-            ending = f"{tree}/{name}".lstrip("/")
-            places = [place for place in self._names if place == ending
-                      or place.endswith("/" + ending) and place.count("/") == ending.count("/") + 1]
-            if places:
-                return min(places, key=lambda place: (place.count("/"), place))
+    def place(self, name):
+        """Where minishatter/`name` lies, or `name` at the top or one folder down. Raises Refused if not once."""
+        paths = [path for path in map(PurePosixPath, self._names) if path.name == name and not _passed_over(path)]
+        at_home = [path for path in paths if path.parent.name == "minishatter"]
+        found = at_home or [path for path in paths if len(path.parts) <= 2]
+        if len(found) > 1:
+            raise Refused(f"{name} is there {len(found)} times ({', '.join(sorted(map(str, found))[:3])}): "
+                          "which one is to be graded? Hand in one")
+        if found:
+            return str(found[0])
         links = f"; symbolic links are not followed: {', '.join(self._links[:3])}" if self._links else ""
-        raise Refused(f"{name} is missing: it belongs into the folder minishatter of what you hand in{links}")
+        seen = sorted(place for place in self._names if place.endswith((".py", ".zip", ".ipynb"))
+                      and not _passed_over(PurePosixPath(place)))
+        there = f"; found: {', '.join(seen[:5])}{' ...' if len(seen) > 5 else ''}" if seen else ""
+        raise Refused(f"{name} is missing: it belongs into the folder minishatter of what you hand in{there}{links}")
 
     def _folder(self):
-        """The paths of files, no more than three steps down; of links, only that they are there."""
+        """The paths of files, so many steps down; of links, only that they are there."""
         names = []
         for top, folders, files in os.walk(self.path, followlinks=False):
             place = Path(top).relative_to(self.path)
             names += [(place / name).as_posix() for name in files]
             self._links += [(place / name).as_posix() for name in (*files, *folders) if (Path(top) / name).is_symlink()]
-            if len(place.parts) >= 2:
-                folders.clear()
+            below = len(place.parts) < DEEPEST - 1
+            folders[:] = [name for name in folders if below and not _passed_over(Path(name, "_"))]
         return names
 
     def _from_folder(self, place):
@@ -77,8 +84,8 @@ class Submission:
     def _zip(self):
         try:
             with zipfile.ZipFile(self.path) as archive:
-                return [name for name in archive.namelist()
-                        if not name.startswith("/") and "\\" not in name and ".." not in name.split("/")]
+                return [name for name in archive.namelist() if not name.startswith("/") and "\\" not in name
+                        and ".." not in name.split("/") and name.count("/") < DEEPEST]
         except zipfile.BadZipFile as error:
             raise ValueError(f"{self.path} is a damaged zip file: {error}") from None
 
@@ -93,3 +100,8 @@ class Submission:
             raise
         except Exception as error:  # a damaged zip file fails in the ways of every compression there is
             raise Refused(f"{place} cannot be read from the zip file: {error}") from None
+
+
+def _passed_over(path):
+    """Does a file lie where nobody keeps work: in a virtual environment, a build, a hidden folder?"""
+    return any(part in PASSED_OVER or part.startswith(".") for part in path.parts[:-1])

@@ -8,12 +8,16 @@ object, a record or a text is refused with a ValueError before memory is taken.
 
 import io
 import math
+import re
 import struct
 
 import numpy as np
 
 LENGTH = struct.Struct("<Q")
-PLAIN = "biuf"  # kinds of dtype: booleans, integers, floating-point numbers
+MOST = 64  # arrays in a message
+# What `pack` writes and nothing else: NumPy's own reader would parse an expression. Booleans, integers, floats.
+HEADER = re.compile(rb"\x93NUMPY\x01\x00..\{'descr': '([<>|=][biuf]\d{1,2})', 'fortran_order': (True|False), "
+                    rb"'shape': \(((?:\d{1,12}, ?){0,8}(?:\d{1,12})?)\), \} *\n", re.DOTALL)
 
 
 def pack(arrays):
@@ -40,6 +44,8 @@ def unpack(body):
             raise ValueError("a message ended inside a part")
         parts.append(body[place:place + size])
         place += size
+        if len(parts) > 2 * MOST:
+            raise ValueError(f"a message had more than {MOST} arrays")
     if len(parts) % 2:
         raise ValueError("a message ended after a name")
     return {name.decode(): _array(data) for name, data in zip(parts[::2], parts[1::2])}
@@ -47,15 +53,14 @@ def unpack(body):
 
 def _array(data):
     """One array from npy bytes, without a copy."""
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("an array must be in version 1.0 of the npy format")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    values = data[stream.tell():]
-    if dtype.kind not in PLAIN or math.prod(shape) * dtype.itemsize != len(values) or min(shape, default=0) < 0:
-        raise ValueError(f"an array must be plain numbers, as many as its shape says; got {dtype} and {shape}")
-    array = np.frombuffer(values, dtype)
-    return array.reshape(shape, order="F" if fortran else "C")
+    head = HEADER.match(data)
+    if not head:
+        raise ValueError("an array must be plain numbers in version 1.0 of the npy format")
+    dtype, shape = np.dtype(head[1].decode()), tuple(int(size) for size in head[3].decode().split(",") if size.strip())
+    values = memoryview(data)[head.end():]
+    if math.prod(shape) * dtype.itemsize != len(values):
+        raise ValueError(f"an array must be as many numbers as its shape says; got {len(values)} bytes")
+    return np.frombuffer(values, dtype).reshape(shape, order="F" if head[2] == b"True" else "C")
 
 
 def text(string):

@@ -4,9 +4,10 @@ A batch of images has the shape (channels, rows, cols, N). `import minishatter` 
 import this package: it compiles kernels that only images need.
 """
 
-from . import checkpoint, clusters, conv, convnets, data, download, filters, train
-from .conv import AveragePool, BatchNorm2d, Conv2d, Flatten, PerPixel
+from . import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
+from .conv import AveragePool, BatchNorm2d, Conv2d, CReLU2d, Flatten, PerPixel, ReLU2d
 from .convnets import convnet, convresnet, flat_convnet
 
-__all__ = ["AveragePool", "BatchNorm2d", "Conv2d", "Flatten", "PerPixel", "checkpoint", "clusters", "conv", "convnet",
-           "convnets", "convresnet", "data", "download", "filters", "flat_convnet", "train"]
+__all__ = ["AveragePool", "BatchNorm2d", "CReLU2d", "Conv2d", "Flatten", "PerPixel", "ReLU2d", "checkpoint", "clusters",
+           "conv", "convnet", "convnets", "convresnet", "data", "download", "filters", "flat_convnet", "schedules",
+           "train"]

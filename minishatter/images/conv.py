@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import arguments
-from ..layers import BatchNorm, BatchNormCache, Grads, Layer
-from . import kernels
+from ..layers import BatchNorm, BatchNormCache, CReLU, Grads, Layer, ReLU, ReLUCache
+from . import kernels, vectors
 
 
 class ConvCache(NamedTuple):
@@ -87,18 +87,19 @@ class Conv2d(Layer):
 
 def _whole_vectors(x):
     """x, contiguous, its batch filled up with zeros to whole vectors."""
-    missing = -x.shape[3] % kernels.lanes(x)
+    missing = -x.shape[3] % vectors.lanes(x)
     return np.pad(x, [(0, 0)] * 3 + [(0, missing)]) if missing else np.ascontiguousarray(x)
 
 
 def _correlate(x, W, b, row_of, col_of):
-    """kernels.correlate to a new array, with the kernels as it wants them."""
+    """kernels.correlate to a new array, with W and b as it wants them."""
     outs, channels, *taps = W.shape
-    eights = -(-outs // 8) * 8
-    kernels_last, biases = np.zeros((*taps, channels, eights), W.dtype), np.zeros(eights, W.dtype)
-    kernels_last[..., :outs], biases[:outs] = W.transpose(2, 3, 1, 0), b
+    fours = -(-outs // 4)
+    filled, biases = np.zeros((4 * fours, channels, *taps), W.dtype), np.zeros((fours, 4), W.dtype)
+    filled[:outs], biases.reshape(-1)[:outs] = W, b
+    blocks = np.ascontiguousarray(filled.reshape(fours, 4, channels, *taps).transpose(0, 3, 4, 2, 1))
     y = _empty((outs, len(row_of), len(col_of), x.shape[3]), x.dtype)
-    kernels.correlate(x, kernels_last, biases, y, row_of, col_of)
+    kernels.correlate(x, blocks, biases, y, row_of, col_of)
     return y
 
 
@@ -159,9 +160,67 @@ class PerPixel(Layer):
         return f"PerPixel({self.layer!r})"
 
 
+def _runs(x: np.ndarray) -> np.ndarray:
+    """Images (channels, rows, cols, N) as runs (channels, rows * cols * N), contiguous, for the kernels."""
+    return np.ascontiguousarray(x).reshape(len(x), -1)
+
+
 def _check_images(layer, x):
     if x.ndim != 4:
         raise ValueError(f"{layer} expects images (channels, rows, cols, N), got shape {x.shape}")
+
+
+class ReLU2d(ReLU):
+    """ReLU over images: the same rules, backward by a kernel."""
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, ReLUCache]:
+        _check_images(self, x)
+        y = np.maximum(x, 0, out=_empty(x.shape, x.dtype))
+        return y, ReLUCache(y)
+
+    def backward(self, dy: np.ndarray, cache: ReLUCache) -> tuple[np.ndarray, Grads]:
+        dx = _empty(dy.shape, dy.dtype)
+        kernels.rectify_back(_runs(dy), _runs(cache.y), _runs(dx))
+        return dx, {}
+
+
+class CReLU2dCache(NamedTuple):
+    """Of CReLU2d: the output, which the next layer keeps anyway."""
+
+    y: np.ndarray  # (2 channels, rows, cols, N)
+
+    @property
+    def active(self) -> np.ndarray:
+        """Which outputs are active, one of each pair: (2 channels, rows, cols, N)."""
+        positive = self.y[:len(self.y) // 2] > 0
+        return np.concatenate([positive, ~positive])
+
+
+class CReLU2d(PerPixel):
+    """PerPixel(CReLU), by kernels: the rules of CReLU stay its definition; the cache holds no more than the output."""
+
+    def __init__(self):
+        super().__init__(CReLU())
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, CReLU2dCache]:
+        _check_images(self, x)
+        y = _empty((2 * len(x), *x.shape[1:]), x.dtype)
+        kernels.rectify_halves(_runs(x), _runs(y))
+        return y, CReLU2dCache(y)
+
+    def tangent(self, t: np.ndarray, cache: CReLU2dCache) -> np.ndarray:
+        return np.concatenate([t, -t]) * cache.active
+
+    def backward(self, dy: np.ndarray, cache: CReLU2dCache) -> tuple[np.ndarray, Grads]:
+        dx = _empty((len(dy) // 2, *dy.shape[1:]), dy.dtype)
+        kernels.rectify_halves_back(_runs(dy), _runs(cache.y), _runs(dx))
+        return dx, {}
+
+    def freeze(self, x: np.ndarray) -> Layer:
+        return self
+
+    def __repr__(self) -> str:
+        return "CReLU2d()"
 
 
 class BatchNorm2d(PerPixel):

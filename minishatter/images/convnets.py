@@ -12,13 +12,13 @@ import numpy as np
 
 from .. import arguments
 from ..compose import Chain, Sum
-from ..init import he, looks_linear
-from ..layers import CReLU, Dense, Identity, Layer, ReLU
-from .conv import BatchNorm2d, Conv2d, Flatten, PerPixel
+from ..init import he, looks_linear, orthogonal
+from ..layers import Dense, Identity, Layer
+from .conv import BatchNorm2d, Conv2d, CReLU2d, Flatten, ReLU2d
 from .filters import as_filters, delta_orthogonal
 
 IMAGE = (3, 32, 32)
-ACTIVATIONS: dict[str, Callable[[], Layer]] = {"relu": ReLU, "crelu": lambda: PerPixel(CReLU()), "linear": Identity}
+ACTIVATIONS: dict[str, Callable[[], Layer]] = {"relu": ReLU2d, "crelu": CReLU2d, "linear": Identity}
 
 
 def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str | None = None, init: str = "he",
@@ -26,30 +26,34 @@ def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str
     """The thin nets of the accuracy figure, depth 8k + 6: stem, four times (2k convolutions, a reduction), Dense.
 
     A stage has filters, 2, 4, 8 times filters; its reduction has stride 2. activation: "relu", "crelu" (with
-    filter numbers divided by sqrt 2, for as many parameters) or "linear". norm: None or "batch". init: "he" or
-    "looks_linear" (crelu only): delta-orthogonal, mirrored filters. Accuracy figure and its section.
+    filter numbers divided by sqrt 2, for as many parameters) or "linear". norm: None or "batch". init: "he";
+    "looks_linear" (crelu only): delta-orthogonal, mirrored filters; "delta_orthogonal" (linear only): the same
+    without mirrors. Accuracy figure and its section.
     """
     arguments.one_of("activation", activation, ACTIVATIONS)
     arguments.one_of("norm", norm, (None, "batch"))
-    arguments.one_of("init", init, ("he", "looks_linear"))
-    if init == "looks_linear" and activation != "crelu":
-        raise ValueError(f'init="looks_linear" needs activation="crelu", got {activation!r}')
+    needed = {"he": activation, "looks_linear": "crelu", "delta_orthogonal": "linear"}
+    if needed[arguments.one_of("init", init, needed)] != activation:
+        raise ValueError(f'init="{init}" needs activation="{needed[init]}", got {activation!r}')
     halves = 2 if activation == "crelu" else 1  # of which a channel is one
     gain = 1.0 if activation == "linear" else 2.0
     layers: list[Layer] = []
     for place, conv in enumerate(_plan(depth, filters, 0.5**0.5 if activation == "crelu" else 1.0)):
         channels = conv.channels if place == 0 else halves * conv.channels
-        if init == "looks_linear":
-            W = delta_orthogonal(channels, conv.outs, 3, rng, mirrored=place > 0)
-        else:
+        if init == "he":
             W = _he(channels, conv.outs, rng, 1.0 if place == 0 else gain)
+        else:
+            W = delta_orthogonal(channels, conv.outs, 3, rng, mirrored=halves == 2 and place > 0)
         layers.append(Conv2d(W, stride=conv.stride))
         if norm == "batch":
             layers.append(BatchNorm2d(conv.outs))
         if activation != "linear":
             layers.append(ACTIVATIONS[activation]())
     features = halves * conv.outs * 4  # 2 x 2 pixels are left
-    W = looks_linear(features, classes, rng) if init == "looks_linear" else he(features, classes, rng, gain)
+    if init == "he":
+        W = he(features, classes, rng, gain)
+    else:
+        W = looks_linear(features, classes, rng) if halves == 2 else orthogonal(features, classes, rng)
     return Chain(*layers, Flatten(), Dense(W))
 
 
@@ -65,33 +69,36 @@ def convresnet(depth: int, filters: int = 8, *, beta: float = 1.0, classes: int 
     layers: list[Layer] = [Conv2d(_he(stem.channels, stem.outs, rng, 1.0))]
     for conv in plan:
         if conv.stride == 2:
-            layers += [BatchNorm2d(conv.channels), ReLU(), Conv2d(_he(conv.channels, conv.outs, rng, 2.0), stride=2)]
+            layers += [BatchNorm2d(conv.channels), ReLU2d(), Conv2d(_he(conv.channels, conv.outs, rng, 2.0), stride=2)]
         elif conv.place % 2 == 0:  # the first of a pair, and the skip over both
             layers.append(_skip(conv.outs, beta, rng))
     outs = plan[-1].outs
-    return Chain(*layers, BatchNorm2d(outs), ReLU(), Flatten(), Dense(he(4 * outs, classes, rng)))
+    return Chain(*layers, BatchNorm2d(outs), ReLU2d(), Flatten(), Dense(he(4 * outs, classes, rng)))
 
 
-def flat_convnet(depth: int, filters: int = 8, *, beta: float | None = None, outputs: int = 1,
+def flat_convnet(depth: int, filters: int = 8, *, skip: float = 1.0, beta: float | None = None, outputs: int = 1,
                  rng: np.random.Generator) -> Chain:
     """The nets of the convnet figure: `depth` convolutions of one width with BN and rectifiers, without reductions.
 
-    beta None: feedforward, depth times (conv, BN, relu). A number: a stem, then depth / 2 skips over two
-    convolutions each, as in `convresnet`; depth must be even. A Dense layer reads the image into `outputs` numbers.
+    beta None: feedforward, depth times (conv, BN, relu). A number: a linear stem, then depth / 2 times x <- skip x +
+    beta (two convolutions), as in `convresnet`; depth must be even. A Dense layer reads the image into `outputs`
+    numbers. Depth counted in weight matrices, as figure 2 fits, is flat_convnet(L - 2, beta=...), with skip = 0 for
+    feedforward nets; L = 2 is linear.
     """
-    depth, filters = arguments.integer("depth", depth), arguments.integer("filters", filters)
+    depth, filters = arguments.integer("depth", depth, int(beta is None)), arguments.integer("filters", filters)
+    skip = arguments.number("skip", skip)
     channels, rows, cols = IMAGE
     if beta is None:
         layers: list[Layer] = []
         for place in range(depth):
             W = _he(filters if place else channels, filters, rng, 2.0 if place else 1.0)
-            layers += [Conv2d(W), BatchNorm2d(filters), ReLU()]
+            layers += [Conv2d(W), BatchNorm2d(filters), ReLU2d()]
     else:
         if depth % 2:
             raise ValueError(f"depth must be even for a skip over every two convolutions, got {depth}")
         beta = arguments.number("beta", beta)
         layers = [Conv2d(_he(channels, filters, rng, 1.0))]
-        layers += [_skip(filters, beta, rng) for _ in range(depth // 2)]
+        layers += [_skip(filters, beta, rng, skip) for _ in range(depth // 2)]
     read_out = he(filters * rows * cols, outputs, rng, 2.0 if beta is None else 1.0)
     return Chain(*layers, Flatten(), Dense(read_out))
 
@@ -122,8 +129,8 @@ def _he(channels, outs, rng, gain):
     return as_filters(he(9 * channels, outs, rng, gain), 3)
 
 
-def _skip(width, beta, rng):
-    """x + beta conv(relu(BN(conv(relu(BN(x))))))."""
+def _skip(width, beta, rng, skip=1.0):
+    """skip x + beta conv(relu(BN(conv(relu(BN(x))))))."""
     branch = [layer for _ in range(2)
-              for layer in (BatchNorm2d(width), ReLU(), Conv2d(_he(width, width, rng, 2.0)))]
-    return Sum(Identity(), Chain(*branch), weights=(1.0, beta))
+              for layer in (BatchNorm2d(width), ReLU2d(), Conv2d(_he(width, width, rng, 2.0)))]
+    return Sum(Identity(), Chain(*branch), weights=(skip, beta))

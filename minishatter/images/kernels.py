@@ -1,10 +1,8 @@
-"""The numba kernels of the convnets: convolution and batch normalisation over images.
+"""The numba kernels of the convnets: convolution, rectifiers and batch normalisation over images.
 
 Images have the shape (channels, rows, cols, N), the batch last: a pixel of a channel
-is one contiguous run over the batch. Convolution goes along it by vectors, as many
-numbers at a time as registers of the processor hold. Eight vectors stay there, one for
-each of eight output channels, while a tap of an input channel is loaded once for all
-of them; y is touched only when it is done.
+is one contiguous run over the batch. Convolution goes along it by the vectors of vectors.py,
+and keeps its sums in registers; y is touched only when it is done.
 
 No matrix product alternates with these kernels, so they are parallel. Each number is
 summed by one thread in a fixed order: results do not depend on the number of threads.
@@ -15,11 +13,10 @@ import functools
 import threading
 
 import numpy as np
-from llvmlite import binding, ir  # comes with numba
-from numba import njit, prange, types
-from numba.extending import lower_builtin, models, register_model, type_callable
+from numba import njit, prange
 
 from ..kernels import threading_layer
+from .vectors import add_product, add_up, fill, lanes, load, store
 
 TURN = threading.Lock()
 
@@ -37,117 +34,6 @@ def kernel(function):
             return compiled(*arrays)
 
     return call
-
-
-# Vectors. numba has no type for what a register holds, so here is one, with the functions that kernels use on it. Each
-# stands first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits.
-
-# Two registers of 64 bytes where a processor has 32 of those, else one of 32 bytes, of which it then has 16.
-VECTOR_BYTES = 128 if binding.get_host_cpu_features().get("avx512f") else 32
-INDEX = ir.IntType(32)
-
-
-class Vector(types.Type):
-    """The type of a vector of numbers of the type `dtype`."""
-
-    def __init__(self, dtype):
-        self.dtype = dtype
-        self.size = VECTOR_BYTES // (dtype.bitwidth // 8)
-        super().__init__(f"Vector({dtype}, {self.size})")
-
-
-@register_model(Vector)
-class VectorModel(models.PrimitiveModel):
-    """A vector is what LLVM calls one."""
-
-    def __init__(self, manager, vector):
-        super().__init__(manager, vector, ir.VectorType(manager.lookup(vector.dtype).get_value_type(), vector.size))
-
-
-def instruction(function, result, *kinds):
-    """Teach numba a function of arguments of these kinds: the type of its result, and what the decorated one emits."""
-    type_callable(function)(lambda context: result)
-    return lower_builtin(function, *kinds)
-
-
-def lanes(array):
-    """How many of the array's numbers make a vector."""
-    return VECTOR_BYTES // array.itemsize
-
-
-@instruction(lanes, lambda array: types.intp, types.Array)
-def _lanes(context, builder, signature, arguments):
-    return context.get_constant(types.intp, Vector(signature.args[0].dtype).size)
-
-
-def load(array, at):
-    """The vector array[at], array[at + 1], ... of a flat array."""
-    return array[at:at + lanes(array)].copy()
-
-
-@instruction(load, lambda array, at: Vector(array.dtype), types.Array, types.Integer)
-def _load(context, builder, signature, arguments):
-    address, align = _address(context, builder, signature.args[0], *arguments)
-    return builder.load(address, align=align)
-
-
-def store(array, at, vector):
-    """array[at], array[at + 1], ... <- vector."""
-    array[at:at + lanes(array)] = vector
-
-
-@instruction(store, lambda array, at, vector: types.none, types.Array, types.Integer, Vector)
-def _store(context, builder, signature, arguments):
-    address, align = _address(context, builder, signature.args[0], *arguments[:2])
-    builder.store(arguments[2], address, align=align)
-    return context.get_dummy_value()
-
-
-def _address(context, builder, array_type, array, at):
-    """A pointer to the vector that starts at array[at], and the bytes to whose multiples it is aligned."""
-    data = context.make_array(array_type)(context, builder, array).data
-    vector_type = context.get_value_type(Vector(array_type.dtype))
-    return builder.bitcast(builder.gep(data, [at]), vector_type.as_pointer()), array_type.dtype.bitwidth // 8
-
-
-def fill(array, number):
-    """A vector for the array's numbers, each of them `number`."""
-    return np.full(lanes(array), number, array.dtype)
-
-
-@instruction(fill, lambda array, number: Vector(array.dtype), types.Array, types.Number)
-def _fill(context, builder, signature, arguments):
-    number = context.cast(builder, arguments[1], signature.args[1], signature.args[0].dtype)
-    vector_type = context.get_value_type(signature.return_type)
-    first = builder.insert_element(ir.Constant(vector_type, ir.Undefined), number, INDEX(0))
-    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(INDEX, vector_type.count), None))
-
-
-def add_product(total, a, b):
-    """The vector total + a b, number by number."""
-    return total + a * b
-
-
-@instruction(add_product, lambda total, a, b: total, Vector, Vector, Vector)
-def _add_product(context, builder, signature, arguments):
-    total, a, b = arguments
-    return builder.fadd(total, builder.fmul(a, b, flags=("contract",)), flags=("contract",))  # one, rounded once
-
-
-def add_up(vector):
-    """The sum of the vector's numbers."""
-    return vector.sum()
-
-
-@instruction(add_up, lambda vector: vector.dtype, Vector)
-def _add_up(context, builder, signature, arguments):
-    vector, size = arguments[0], signature.args[0].size
-    while size > 1:  # the upper half onto the lower
-        size //= 2
-        low, high = ([INDEX(k + first) for k in range(size)] for first in (0, size))
-        low, high = (ir.Constant(ir.VectorType(INDEX, size), half) for half in (low, high))
-        vector = builder.fadd(builder.shuffle_vector(vector, vector, low), builder.shuffle_vector(vector, vector, high))
-    return builder.extract_element(vector, INDEX(0))
 
 
 # Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, of `reads`.
@@ -173,39 +59,56 @@ def reads(outputs, inputs, taps, stride, padding, spacing):
 def correlate(x, W, b, y, row_of, col_of):
     """y[o, i, j, n] <- b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n].
 
-    W is (kernel rows, kernel cols, channels, outs), b (outs,), the outs filled up with zeros to whole eights.
+    W comes as (blocks, kernel rows, kernel cols, channels, 4) and b as (blocks, 4), the outs filled up with zeros to
+    whole fours. Four outs by two vectors stay in registers. The rows of x that a row of y sees are first copied
+    together: their channels lie a power of two apart in x, where few of them fit into a cache at a time.
     """
-    tap_rows, tap_cols, channels, _ = W.shape
-    outs, rows, cols, N = y.shape
+    blocks, tap_rows, tap_cols, channels, _ = W.shape
+    (outs, rows, cols, N), x_cols, line = y.shape, x.shape[2], 2 * lanes(x)
     for i in prange(rows):
-        flat_x, flat_y = x.reshape(-1), y.reshape(-1)
-        plane, y_plane = x.shape[1] * x.shape[2] * N, rows * cols * N
-        for o in range(0, outs, 8):
-            bias = b[o:o + 8]
-            for j in range(cols):
-                for n in range(0, N, lanes(x)):
+        flat_y, seen = y.reshape(-1), np.empty(tap_rows * x_cols * channels * line, x.dtype)
+        for n in range(0, N, line):
+            n1 = min(n + lanes(x), N - lanes(x))  # an odd last vector is computed twice
+            gather(x, row_of[i], n, n1, seen)
+            for k in range(blocks):
+                w, bias = W[k].reshape(-1), b[k]
+                for j in range(cols):
                     y0, y1, y2, y3 = fill(x, bias[0]), fill(x, bias[1]), fill(x, bias[2]), fill(x, bias[3])
-                    y4, y5, y6, y7 = fill(x, bias[4]), fill(x, bias[5]), fill(x, bias[6]), fill(x, bias[7])
+                    z0, z1, z2, z3 = y0, y1, y2, y3
                     for p in range(tap_rows):
                         for q in range(tap_cols):
-                            r, s = row_of[i, p], col_of[j, q]
-                            if r < 0 or s < 0:
+                            if row_of[i, p] < 0 or col_of[j, q] < 0:
                                 continue
-                            at = (r * x.shape[2] + s) * N + n
+                            at, tap = (p * x_cols + col_of[j, q]) * channels, (p * tap_cols + q) * channels
                             for c in range(channels):
-                                run = load(flat_x, at + c * plane)
-                                y0 = add_product(y0, fill(x, W[p, q, c, o]), run)
-                                y1 = add_product(y1, fill(x, W[p, q, c, o + 1]), run)
-                                y2 = add_product(y2, fill(x, W[p, q, c, o + 2]), run)
-                                y3 = add_product(y3, fill(x, W[p, q, c, o + 3]), run)
-                                y4 = add_product(y4, fill(x, W[p, q, c, o + 4]), run)
-                                y5 = add_product(y5, fill(x, W[p, q, c, o + 5]), run)
-                                y6 = add_product(y6, fill(x, W[p, q, c, o + 6]), run)
-                                y7 = add_product(y7, fill(x, W[p, q, c, o + 7]), run)
-                    to = (o * rows * cols + i * cols + j) * N + n
-                    for k, total in enumerate((y0, y1, y2, y3, y4, y5, y6, y7)):
-                        if o + k < outs:
-                            store(flat_y, to + k * y_plane, total)
+                                u, v = load(seen, (at + c) * line), load(seen, (at + c) * line + lanes(x))
+                                to = 4 * (tap + c)
+                                weight = fill(x, w[to])
+                                y0, z0 = add_product(y0, weight, u), add_product(z0, weight, v)
+                                weight = fill(x, w[to + 1])
+                                y1, z1 = add_product(y1, weight, u), add_product(z1, weight, v)
+                                weight = fill(x, w[to + 2])
+                                y2, z2 = add_product(y2, weight, u), add_product(z2, weight, v)
+                                weight = fill(x, w[to + 3])
+                                y3, z3 = add_product(y3, weight, u), add_product(z3, weight, v)
+                    for h, (low, high) in enumerate(((y0, z0), (y1, z1), (y2, z2), (y3, z3))):
+                        if 4 * k + h < outs:
+                            to = (((4 * k + h) * rows + i) * cols + j) * N
+                            store(flat_y, to + n, low)
+                            store(flat_y, to + n1, high)
+
+
+@njit(cache=True, nogil=True)
+def gather(x, rows, n, n1, seen):
+    """seen[p, j, c] <- the vectors x[c, rows[p], j, n ...] and x[c, rows[p], j, n1 ...], side by side, rows[p] >= 0."""
+    (channels, x_rows, cols, N), flat_x = x.shape, x.reshape(-1)
+    for p in range(len(rows)):
+        if rows[p] >= 0:
+            for j in range(cols):
+                for c in range(channels):
+                    at, to = ((c * x_rows + rows[p]) * cols + j) * N, ((p * cols + j) * channels + c) * 2 * lanes(x)
+                    store(seen, to, load(flat_x, at + n))
+                    store(seen, to + lanes(x), load(flat_x, at + n1))
 
 
 @kernel
@@ -262,7 +165,37 @@ def add_images(dy, db):
         db[o] = add_up(total)
 
 
-# Batch normalisation: one channel is one contiguous run over pixels and batch.
+# Rectifiers. One channel is one contiguous run over pixels and batch, here and below.
+
+
+@kernel
+def rectify_back(dy, y, dx):
+    """ReLU's backward rule for runs (channels, M): dx <- dy where y > 0, else 0."""
+    for c in prange(len(dy)):
+        for m in range(dy.shape[1]):
+            dx[c, m] = dy[c, m] if y[c, m] > 0 else dy.dtype.type(0)
+
+
+@kernel
+def rectify_halves(x, y):
+    """CReLU for runs x (channels, M): y[c] <- max(x[c], 0), y[channels + c] <- max(-x[c], 0); NaN stays NaN."""
+    channels, M = x.shape
+    for c in prange(channels):
+        for m in range(M):
+            y[c, m] = x.dtype.type(0) if x[c, m] <= 0 else x[c, m]
+            y[channels + c, m] = x.dtype.type(0) if x[c, m] >= 0 else -x[c, m]
+
+
+@kernel
+def rectify_halves_back(dy, y, dx):
+    """CReLU's backward rule: dx[c] <- dy[c] where y[c] > 0, else -dy[channels + c]."""
+    channels, M = dx.shape
+    for c in prange(channels):
+        for m in range(M):
+            dx[c, m] = dy[c, m] if y[c, m] > 0 else -dy[channels + c, m]
+
+
+# Batch normalisation.
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Training: a loss, two optimisers, the paper's schedule, augmentation, and `fit`.
+"""Training: a loss, two optimisers, augmentation, and `fit`.
 
 Differentiation is elsewhere (the nets' backward rules); here parameters are updated. `fit` works on a copy of
 the net, draws everything from one seed, epoch by epoch, and writes a checkpoint after each epoch: a run that
@@ -6,7 +6,7 @@ is killed and started again ends with the same weights, bit for bit.
 """
 
 import copy
-import hashlib
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,9 @@ import numpy as np
 
 from .. import arguments
 from ..compose import Chain, freeze, leaves
+from ..layers import BatchNorm, Center
 from . import checkpoint as checkpoints
+from .schedules import Schedule
 
 
 def softmax_cross_entropy(logits, labels):
@@ -59,13 +61,15 @@ class SGD:
 
 
 class Adam:
-    """m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - rate m' / (sqrt v' + eps), Kingma & Ba 2015.
+    """m <- m + (1 - b1) (g - m);  v <- v + (1 - b2) (g^2 - v);  p <- p - rate r m / (sqrt v + eps s).
 
-    m' = m / (1 - b1^t) and v' = v / (1 - b2^t) at the t-th step make up for starting at 0.
+    s = sqrt(1 - b2^t) and r = s / (1 - b1^t) at the t-th step make up for starting at 0. With m' = m / (1 - b1^t)
+    and v' = v / s^2 the step is rate m' / (sqrt v' + eps), as in Kingma & Ba 2015, multiplied above and below by s.
+    eps must not be 0: a dead unit has m = v = 0.
     """
 
     def __init__(self, rate=1e-3, b1=0.9, b2=0.999, eps=1e-8):
-        self.rate, self.eps = arguments.number("rate", rate, low=0.0), arguments.number("eps", eps, low=0.0)
+        self.rate, self.eps = arguments.number("rate", rate, low=0.0), arguments.number("eps", eps, low=1e-30)
         self.b1, self.b2 = (arguments.number(name, b, low=0.0, high=0.9999999) for name, b in (("b1", b1), ("b2", b2)))
 
     def start(self, params):
@@ -74,36 +78,13 @@ class Adam:
 
     def step(self, params, grads, state, rate, count):
         """Update params and state in place; count is the number of the step, from 1."""
-        scale = np.sqrt(1 - self.b2**count) / (1 - self.b1**count)
+        s = np.sqrt(1 - self.b2**count)
+        r = s / (1 - self.b1**count)
         for name, p in params.items():
             g, m, v = grads[name], state[f"m.{name}"], state[f"v.{name}"]
             m += (1 - self.b1) * (g - m)
             v += (1 - self.b2) * (g * g - v)
-            p -= rate * scale * m / (np.sqrt(v) + self.eps * np.sqrt(1 - self.b2**count))
-
-
-class Plateau(NamedTuple):
-    """The paper's schedule: divide the rate by `factor` when the training loss has stopped falling.
-
-    The rate of decrease is (loss `window` epochs ago - loss now) / window; when it has been below `threshold`
-    `patience` times in a row, the learning rate drops and the count starts anew. The paper says ten epochs and
-    five times; threshold and factor are ours.
-    """
-
-    window: int = 10
-    threshold: float = 1e-3
-    patience: int = 5
-    factor: float = 10.0
-
-    def drops(self, losses):
-        """How often the rate has dropped after the epochs with these training losses."""
-        count, drops = 0, 0
-        for now in range(self.window, len(losses)):
-            slow = (losses[now - self.window] - losses[now]) / self.window < self.threshold
-            count = count + 1 if slow else 0
-            if count == self.patience:
-                count, drops = 0, drops + 1
-        return drops
+            p -= rate * r * m / (np.sqrt(v) + self.eps * s)
 
 
 def shift_and_flip(images, rng, shift=4):
@@ -128,65 +109,103 @@ class DivergenceError(ArithmeticError):
 
 
 class Fitted(NamedTuple):
-    """What `fit` returns: the trained net, and the training loss and learning rate of each epoch."""
+    """What `fit` returns: the trained net, and of each epoch its training loss and the rate with which it began."""
 
     net: Chain
     losses: list
     rates: list
+    watched: list  # what `watch` returned after each epoch
 
 
 def fit(net, images, labels, *, epochs, batch=128, optimiser=None, schedule=None, augment=None, seed=0,
-        checkpoint=None, progress=None):
+        checkpoint=None, watch=None, progress=None):
     """Train a copy of `net` by minibatches on images (n, channels, rows, cols) and labels (n,): a Fitted.
 
-    optimiser: Adam() if None. schedule: a Plateau, or None for a constant rate. augment: a function of (images,
-    rng) such as shift_and_flip, or None. Epoch e shuffles and augments with default_rng([seed, e]). checkpoint: a
-    path, written after each epoch and continued from if it is there. progress wraps the epochs. Raises
-    DivergenceError when the loss is not finite, CheckpointError on a checkpoint of something else.
+    optimiser: Adam() if None. schedule: one of schedules.py that lasts for all epochs, or None for a constant rate.
+    augment: a function of (images, rng) such as shift_and_flip, or None. Epoch e shuffles and augments with
+    default_rng([seed, e]). checkpoint: a path, written after each epoch and continued from if it is of this run.
+    watch: a function of the net, to a plain value that is kept after each epoch. progress wraps the epochs.
+    Raises DivergenceError when the loss is not finite, CheckpointError on a checkpoint of something else.
     """
     net, optimiser = copy.deepcopy(arguments.layer("net", net)), Adam() if optimiser is None else optimiser
     images, labels = _checked(images, labels)
     epochs, batch = arguments.integer("epochs", epochs), arguments.integer("batch", batch)
-    seed = arguments.integer("seed", seed, least=0)
-    state = optimiser.start(net.params)
-    run = {"losses": [], "rates": [], "steps": 0}
-    arrays = {f"p.{name}": array for name, array in net.params.items()} | state
-    identity = {"net": repr(net), "images": _digest(images, labels), "batch": batch, "seed": seed,
-                "optimiser": repr((type(optimiser).__name__, vars(optimiser))), "schedule": repr(schedule),
-                "augment": getattr(augment, "__name__", repr(augment))}
-    if checkpoint is not None and Path(checkpoint).exists():
-        run = checkpoints.load(checkpoint, identity, arrays)
+    seed, steps = arguments.integer("seed", seed, least=0), -(-len(images) // batch)  # steps in an epoch
+    _check_last_batch(net, len(images), batch)
+    _rate(optimiser, schedule, epochs * steps - 1, [])  # one that ends too early is refused here
+    params, state = net.params, optimiser.start(net.params)
+    run = {"losses": [], "rates": [], "watched": []}
+    arrays = {f"p.{name}": array for name, array in params.items()} | state
+    if checkpoint is not None:
+        shapes = {"net": net, "images": images, "labels": labels, "batch": batch, "seed": seed, "optimiser": optimiser,
+                  "schedule": schedule, "augment": augment}
+        identity = {name: checkpoints.described(name, value) for name, value in shapes.items()}
+        run |= _finished(checkpoint, identity, arrays, epochs)
     todo = range(len(run["losses"]), epochs)
     for epoch in todo if progress is None else progress(todo):
-        rate = optimiser.rate / (schedule.factor**schedule.drops(run["losses"]) if schedule else 1.0)
-        loss, run["steps"] = _epoch(net, images, labels, batch, optimiser, state, rate, augment, (seed, epoch),
-                                    run["steps"])
-        run["losses"].append(loss)
-        run["rates"].append(rate)
+        rate = functools.partial(_rate, optimiser, schedule, losses=tuple(run["losses"]))
+        run["rates"].append(rate(epoch * steps))
+        total = 0.0
+        for step, (x, y) in enumerate(_batches(images, labels, batch, augment, np.random.default_rng((seed, epoch)))):
+            loss, grads = _finite_loss_gradient(net, x, y, f"epoch {epoch}, step {step}")
+            count = epoch * steps + step
+            optimiser.step(params, grads, state, rate(count), count + 1)
+            total += loss * len(x)
+        run["losses"].append(total / len(images))
+        if watch is not None:
+            run["watched"].append(watch(net))
         if checkpoint is not None:
             checkpoints.save(checkpoint, identity, arrays, run)
-    return Fitted(net, run["losses"], run["rates"])
+    return Fitted(net, run["losses"], run["rates"], run["watched"])
 
 
-def _epoch(net, images, labels, batch, optimiser, state, rate, augment, seed, steps):
-    """One pass over the images, updating net and state in place; returns the mean loss and the steps so far."""
-    rng, total, params = np.random.default_rng(seed), 0.0, net.params
+def _finished(path, identity, arrays, epochs):
+    """What a checkpoint knows of the epochs that are finished; the arrays are filled from it. {} if there is none."""
+    if not Path(path).exists():
+        return {}
+    run = checkpoints.load(path, identity, arrays)
+    if len(run["losses"]) > epochs:
+        raise checkpoints.CheckpointError(f"{path} holds {len(run['losses'])} epochs, more than the {epochs} that are "
+                                          "asked for; take another path or delete it")
+    return run
+
+
+def _check_last_batch(net, images, batch):
+    """One image alone has no batch statistics: behind them is nothing to learn from."""
+    if images % batch == 1 and any(isinstance(getattr(layer, "layer", layer), (BatchNorm, Center))
+                                   for _, layer in leaves(net)):
+        raise ValueError(f"batch must not leave one image alone in front of a batch normalisation: {images} images in "
+                         f"batches of {batch} do; take another size")
+
+
+def _rate(optimiser, schedule, step, losses):
+    """The learning rate of a step, from 0, after epochs with these losses."""
+    if schedule is None:
+        return optimiser.rate
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be one of minishatter.images.schedules, or None, got {schedule!r}")
+    return schedule.rate(optimiser.rate, step, losses)
+
+
+def _batches(images, labels, batch, augment, rng):
+    """The minibatches of one epoch: all images once, in an order drawn from rng, which augments too."""
     order = rng.permutation(len(images))
     for start in range(0, len(images), batch):
         chosen = order[start:start + batch]
-        x = images[chosen] if augment is None else augment(images[chosen], rng)
-        try:
-            loss, grads = loss_gradient(net, x, labels[chosen])
-        except ValueError:  # a normalisation refuses a variance that overflowed
-            if _culprit(net, x) is None:
-                raise
-            loss = np.nan
-        if not np.isfinite(loss):
-            raise DivergenceError(f"the loss is {loss} in epoch {seed[1]}, step {start // batch}: {_culprit(net, x)}")
-        steps += 1
-        optimiser.step(params, grads, state, rate, steps)
-        total += loss * len(chosen)
-    return total / len(images), steps
+        yield images[chosen] if augment is None else augment(images[chosen], rng), labels[chosen]
+
+
+def _finite_loss_gradient(net, images, labels, where):
+    """loss_gradient; raises DivergenceError if the loss is not finite."""
+    try:
+        loss, grads = loss_gradient(net, images, labels)
+    except ValueError:  # a normalisation refuses a variance that overflowed
+        if _culprit(net, images) is None:
+            raise
+        loss, grads = np.nan, {}
+    if not np.isfinite(loss):
+        raise DivergenceError(f"the loss is {loss} in {where}: {_culprit(net, images)}")
+    return loss, grads
 
 
 def _checked(images, labels):
@@ -194,11 +213,6 @@ def _checked(images, labels):
     if labels.shape != images.shape[:1]:
         raise ValueError(f"labels must have shape {images.shape[:1]}, one for each image, got {labels.shape}")
     return images, labels
-
-
-def _digest(images, labels):
-    """A fingerprint of the training data."""
-    return hashlib.sha256(np.ascontiguousarray(images).tobytes() + labels.astype(np.int64).tobytes()).hexdigest()
 
 
 def _culprit(net, images):
@@ -234,9 +248,9 @@ def batch_last(images):
 
 
 def accuracy(net, images, labels, statistics_from, batch=500):
-    """The fraction of images classified correctly, with the population statistics of the images `statistics_from`.
+    """The fraction of images classified correctly, with the batch statistics of the images `statistics_from`.
 
-    The net is frozen on those (some hundred training images): evaluation does not depend on its batch.
+    The net is frozen on those, all at once (some hundred training images): the result does not depend on `batch`.
     """
     images, labels = _checked(images, labels)
     frozen = freeze(net, batch_last(arguments.array("statistics_from", statistics_from, ndim=4)))

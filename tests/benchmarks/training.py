@@ -1,8 +1,9 @@
 """How fast is a training step? Run as `python -m tests.benchmarks.training`; prints tables, asserts nothing.
 
-One Adam step on a batch of 128 images, float32, thin convnets with batch normalisation, beside PyTorch's CPU
-build if it is installed (both memory formats; it is no dependency). Every contestant runs in a process of its
-own, so that its peak memory is its own and no thread pool disturbs another; they take turns, and medians count.
+One Adam step on a batch of 128 images, float32, of thin convnets: with batch normalisation and ReLU, and looks-linear
+(CReLU, no normalisation). Beside PyTorch's CPU build if it is installed (both memory formats; it is no dependency).
+Every contestant runs in a process of its own, so that its peak memory is its own and no thread pool disturbs
+another; they take turns, and medians count.
 """
 
 import json
@@ -24,11 +25,14 @@ def data():
     return rng.standard_normal((BATCH, 3, 32, 32)).astype(np.float32), rng.integers(10, size=BATCH)
 
 
-def our_step(depth):
+NETS = {"ReLU + BN": dict(norm="batch"), "LL": dict(activation="crelu", init="looks_linear")}
+
+
+def our_step(kind, depth):
     """A function that makes one step."""
     from minishatter.images import convnets, train
 
-    net = train.cast(convnets.convnet(depth, norm="batch", rng=np.random.default_rng(0)), np.float32)
+    net = train.cast(convnets.convnet(depth, **NETS[kind], rng=np.random.default_rng(0)), np.float32)
     (images, labels), optimiser = data(), train.Adam()
     params, counter = net.params, iter(range(1, 10**6))
     state = optimiser.start(params)
@@ -39,17 +43,22 @@ def our_step(depth):
     return step
 
 
-def torch_step(depth, channels_last):
-    """The same net and step in PyTorch."""
+def torch_step(kind, depth, channels_last):
+    """The same net and step in PyTorch (the weights differ: they cost the same)."""
     import torch
     from torch import nn
 
     from minishatter.images import convnets
 
-    layers = []
-    for channels, outs, stride, _ in convnets._plan(depth, 8, 1.0):
-        layers += [nn.Conv2d(channels, outs, 3, stride, 1), nn.BatchNorm2d(outs), nn.ReLU(inplace=True)]
-    net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * outs, 10))
+    class CReLU(nn.Module):
+        def forward(self, x):
+            return torch.cat([x, -x], 1).relu_()
+
+    layers, halves = [], 2 if kind == "LL" else 1
+    for place, (channels, outs, stride, _) in enumerate(convnets._plan(depth, 8, halves**-0.5)):
+        layers += [nn.Conv2d(halves * channels if place else channels, outs, 3, stride, 1)]
+        layers += [CReLU()] if kind == "LL" else [nn.BatchNorm2d(outs), nn.ReLU(inplace=True)]
+    net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * halves * outs, 10))
     images, labels = (torch.from_numpy(array) for array in data())
     if channels_last:
         net, images = net.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
@@ -103,8 +112,8 @@ def measure(contestant, task):
     if task == "layers":
         pairs = [our_layer(*shape) if contestant == "minishatter" else torch_layer(*shape, last) for shape in LAYERS]
         return [[seconds(forward, 30), seconds(backward, 30)] for forward, backward in pairs]
-    depth = int(task)
-    step = our_step(depth) if contestant == "minishatter" else torch_step(depth, last)
+    kind, depth = task.rsplit(" ", 1)[0], int(task.rsplit(" ", 1)[1])
+    step = our_step(kind, depth) if contestant == "minishatter" else torch_step(kind, depth, last)
     time_of_step = seconds(step, STEPS[depth])
     return [time_of_step, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
 
@@ -121,7 +130,7 @@ def in_a_process(contestant, task):
 
 
 def main():
-    for task in (*map(str, DEPTHS), "layers"):
+    for task in (*(f"{kind} {depth}" for kind in NETS for depth in DEPTHS), "layers"):
         turns = [{name: in_a_process(name, task) for name in CONTESTANTS} for _ in range(TURNS)]
         medians = {name: np.median([turn[name] for turn in turns], axis=0) for name in CONTESTANTS
                    if turns[0][name] is not None}

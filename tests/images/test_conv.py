@@ -7,7 +7,7 @@ from numba import config
 from minishatter.check import check_layer
 from minishatter.compose import Chain, Sum, freeze
 from minishatter.images import convnets, filters
-from minishatter.images.conv import AveragePool, BatchNorm2d, Conv2d, Flatten, PerPixel
+from minishatter.images.conv import AveragePool, BatchNorm2d, Conv2d, CReLU2d, Flatten, PerPixel, ReLU2d
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 
 
@@ -35,7 +35,7 @@ def six_loops(x, W, b, stride, padding):
 
 
 # outs, channels, kernel rows, kernel cols, stride, padding, image rows, image cols, batch: outs in whole and broken
-# blocks of eight and of four, channels of three, rows longer than eight, a batch of one vector and of several
+# blocks of four, channels of three, rows longer than eight, a batch of one vector and of several
 CONVOLUTIONS = [(4, 3, 3, 3, 1, 1, 7, 5, 3), (7, 2, 3, 3, 1, 1, 5, 7, 37), (5, 3, 3, 3, 2, 1, 7, 6, 3),
                 (2, 3, 3, 3, 1, 1, 4, 5, 3), (5, 2, 5, 5, 3, 2, 11, 8, 3), (3, 2, 1, 1, 1, 0, 3, 5, 3),
                 (4, 1, 1, 1, 2, 0, 5, 3, 37), (5, 2, 2, 3, 1, 1, 4, 5, 3), (4, 2, 3, 2, 2, 0, 6, 7, 37),
@@ -98,7 +98,8 @@ def test_results_start_on_a_cache_line():
     dx, _ = layer.backward(y, cache)
     z, norm_cache = BatchNorm2d(len(y)).forward(y)
     dy, _ = BatchNorm2d(len(y)).backward(z, norm_cache)
-    assert [array.ctypes.data % 64 for array in (y, dx, z, dy)] == [0, 0, 0, 0]
+    rectified = [ReLU2d().forward(y)[0], CReLU2d().forward(y)[0]]
+    assert [array.ctypes.data % 64 for array in (y, dx, z, dy, *rectified)] == [0] * 6
 
 
 # The other layers that take images, of prime sizes.
@@ -112,8 +113,8 @@ def scaled(layer):
 PER_PIXEL = [PerPixel(layer) for layer in (Identity(), ReLU(), CReLU(), PReLU(), Center(), Center("units"),
                                            scaled(Affine(np.ones(3), np.zeros(3))), scaled(BatchNorm(3)),
                                            Dense(rng(5).standard_normal((3, 4))))]
-IMAGE_LAYERS = [*PER_PIXEL, Identity(), ReLU(), PReLU(), scaled(BatchNorm2d(3)), Flatten(), AveragePool(1),
-                AveragePool(2), AveragePool(3)]
+IMAGE_LAYERS = [*PER_PIXEL, Identity(), ReLU(), PReLU(), ReLU2d(), CReLU2d(), scaled(BatchNorm2d(3)), Flatten(),
+                AveragePool(1), AveragePool(2), AveragePool(3)]
 
 
 @pytest.mark.parametrize("layer", IMAGE_LAYERS, ids=lambda layer: f"{layer!r}")
@@ -148,6 +149,28 @@ def test_the_fused_normalisation_is_the_readable_one():
     np.testing.assert_allclose(fused.backward(dy, cache2)[0], readable.backward(dy, cache)[0], rtol=1e-11, atol=1e-12)
     for key in ("scale", "shift"):
         np.testing.assert_allclose(fused.backward(dy, cache2)[1][key], readable.backward(dy, cache)[1][key], rtol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fused, readable", [(ReLU2d(), ReLU()), (CReLU2d(), PerPixel(CReLU()))], ids=["ReLU", "CReLU"])
+def test_the_fused_rectifiers_are_the_readable_ones(fused, readable, dtype):
+    """To the last bit, at a zero and in strange strides too; frozen they stay themselves."""
+    x = np.moveaxis(rng().standard_normal((2, 3, 5, 7)).astype(dtype), 0, -1)
+    x[1, 2, 3] = 0
+    (y, cache), (y2, cache2) = readable.forward(x), fused.forward(x)
+    dy = rng(1).standard_normal(y.shape).astype(dtype)
+    np.testing.assert_array_equal(y2, y)
+    np.testing.assert_array_equal(fused.backward(dy, cache2)[0], readable.backward(dy, cache)[0])
+    np.testing.assert_array_equal(fused.tangent(x, cache2), readable.tangent(x, cache))
+    assert {fused.backward(dy, cache2)[0].dtype, y2.dtype} == {np.dtype(dtype)} and fused.freeze(x) is fused
+    assert np.mean(cache2.active) == np.mean(cache.active) and len(cache2.active) == len(y2)
+
+
+@pytest.mark.parametrize("layer", [ReLU2d(), CReLU2d()], ids=lambda layer: f"{layer!r}")
+def test_the_fused_rectifiers_let_what_is_not_a_number_be_seen(layer):
+    x = rng().standard_normal((3, 2, 2, 5))
+    x[1, 0, 1, 2] = np.nan
+    assert np.isnan(layer.forward(x)[0]).sum() == (2 if isinstance(layer, CReLU2d) else 1)
 
 
 def test_normalisation_over_images_is_over_batch_and_pixels():
@@ -227,6 +250,18 @@ def test_flat_convnets_have_their_depth(beta):
     assert net.forward(rng(1).standard_normal((3, 32, 32, 2)))[0].shape == (2, 3)
 
 
+def test_a_flat_convnet_without_rectifiers_has_one_gradient_and_skip_weighs_the_skips():
+    """Depth 0 is a linear stem and a read-out; skip = 0 leaves nothing of x beside the branch."""
+    net, x = convnets.flat_convnet(0, 2, beta=0.1, rng=rng()), rng(1).standard_normal((3, 32, 32, 2))
+    y, cache = net.forward(x)
+    dx, _ = net.backward(np.ones_like(y), cache)
+    np.testing.assert_allclose(dx[..., 0], dx[..., 1], rtol=1e-12)
+    layers = [convnets.flat_convnet(4, 2, skip=skip, beta=0.5, rng=rng()).layers[1] for skip in (0.0, 0.7)]
+    x = rng(1).standard_normal((2, 32, 32, 2))
+    without, with_skip = (layer.forward(x)[0] for layer in layers)
+    np.testing.assert_allclose(with_skip, without + 0.7 * x, atol=1e-12)
+
+
 @pytest.mark.parametrize("depth", [6] if config.DISABLE_JIT else [6, 54, 198])
 def test_a_looks_linear_convnet_is_a_linear_map(depth):
     """Superposition to 1e-10 relative, and one gradient for all inputs."""
@@ -237,6 +272,19 @@ def test_a_looks_linear_convnet_is_a_linear_map(depth):
     assert np.abs(both - (2 * y - 3 * net.forward(z)[0])).max() < 1e-10 * np.abs(both).max()
     dx, _ = net.backward(np.ones_like(y), cache)
     np.testing.assert_allclose(dx, np.broadcast_to(dx[..., :1], dx.shape), atol=1e-12 * np.abs(dx).max())
+
+
+def test_the_control_of_looks_linear_is_its_linear_map_without_the_mirrors():
+    """Linear, all kernels delta-orthogonal: no gradient grows or shrinks but where channels end, at any depth."""
+    net = convnets.convnet(46, 4, activation="linear", init="delta_orthogonal", rng=rng())
+    x, t = rng(1).standard_normal((2, 3, 32, 32, 2))
+    y, _ = net.forward(x)
+    np.testing.assert_allclose(net.forward(x + t)[0] - y, net.forward(t)[0], atol=1e-9)
+    for layer in net.layers:
+        if isinstance(layer, Conv2d):
+            centre, W = layer.params["W"][:, :, 1, 1], layer.params["W"]
+            assert np.count_nonzero(W) == np.count_nonzero(centre)
+            np.testing.assert_allclose(centre.T @ centre, np.eye(W.shape[1]), atol=1e-12)  # outs >= channels everywhere
 
 
 def test_crelu_nets_have_about_as_many_parameters():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from minishatter.images.conv import Conv2d
-from minishatter.images.kernels import add_product, add_up, fill, lanes, load, reads, store
+from minishatter.images.kernels import reads
+from minishatter.images.vectors import add_product, add_up, fill, lanes, load, store
 
 
 @numba.njit

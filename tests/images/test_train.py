@@ -1,6 +1,8 @@
 """Training: each formula by a second route, determinism, checkpoints that survive being killed, and divergence."""
 
+import functools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,9 +13,10 @@ import numpy as np
 import pytest
 
 from minishatter.compose import Chain
-from minishatter.images import checkpoint, convnets, train
+from minishatter.images import checkpoint, convnets, schedules, train
 from minishatter.images.checkpoint import CheckpointError
 from minishatter.images.conv import BatchNorm2d, Conv2d, Flatten
+from minishatter.init import mirrored_parts
 from minishatter.layers import Dense, ReLU
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,14 +86,41 @@ def test_momentum_is_its_definition():
     assert params["W"] == pytest.approx(1.0 - 0.1 * 1.0 - 0.1 * 1.5)
 
 
-def test_the_schedule_drops_when_the_loss_has_stopped_falling():
-    schedule = train.Plateau(window=2, threshold=0.1, patience=3, factor=10)
+# The schedules.
+
+
+def test_plateau_drops_when_the_loss_has_stopped_falling():
+    schedule = schedules.Plateau(window=2, threshold=0.1, patience=3, factor=10)
     assert schedule.drops([5.0, 4.0, 3.0, 2.0, 1.0, 0.0]) == 0  # falls by 1 per epoch
     assert [schedule.drops([1.0] * epochs) for epochs in (4, 5, 7, 8)] == [0, 1, 1, 2]
     assert schedule.drops([1, 1, 1, 1, 0, -1, -1, -1]) == 0     # never three times in a row
-    rates = train.fit(small_net(), *data(), epochs=6, schedule=train.Plateau(1, 1e9, 2),
-                      optimiser=train.SGD(0.08)).rates
-    np.testing.assert_allclose(rates, [0.08, 0.08, 0.08, 0.008, 0.008, 0.0008])
+    assert [schedule.rate(0.5, 99, [1.0] * epochs) for epochs in (4, 5, 8)] == [0.5, 0.05, 0.005]
+
+
+def test_cosine_warms_up_and_falls_to_zero():
+    """Two steps of warm-up and six of the cosine, at angles of 0, 30, ... 150 degrees."""
+    schedule, root = schedules.Cosine(steps=8, warmup=2), 3**0.5
+    cosines = [1, root / 2, 1 / 2, 0, -1 / 2, -root / 2]
+    expected = [0.04, 0.08] + [0.08 * (1 + c) / 2 for c in cosines]
+    np.testing.assert_allclose([schedule.rate(0.08, step, []) for step in range(8)], expected, rtol=1e-12)
+    assert [schedules.Cosine(4, 0).rate(1.0, step, []) for step in (0, 2)] == [1.0, pytest.approx(0.5)]
+
+
+@pytest.mark.parametrize("schedule, expected", [
+    (schedules.Plateau(1, 1e9, 2), [0.08, 0.08, 0.08, 0.008, 0.008, 0.0008]),
+    (schedules.Cosine(18, 6), [0.08 / 6, 0.08 * 4 / 6, 0.08, 0.04 * (1 + 2**-0.5), 0.04, 0.04 * (1 - 2**-0.5)])])
+def test_fit_takes_the_rates_of_its_schedule(schedule, expected):
+    """24 images in batches of 8: three steps an epoch. By hand the same weights as with `fit`."""
+    (images, labels), sgd = data(), train.SGD(0.08)
+    fitted = train.fit(small_net(), images, labels, epochs=6, batch=8, optimiser=sgd, schedule=schedule, seed=5)
+    np.testing.assert_allclose(fitted.rates, expected, rtol=1e-12)
+    net = train.cast(small_net(), np.float64)
+    state = sgd.start(net.params)
+    for step in range(18):
+        chosen = rng([5, step // 3]).permutation(24)[step % 3 * 8:step % 3 * 8 + 8]
+        grads = train.loss_gradient(net, images[chosen], labels[chosen])[1]
+        sgd.step(net.params, grads, state, schedule.rate(0.08, step, fitted.losses[:step // 3]), step + 1)
+    assert same(fitted.net, net)
 
 
 # Augmentation.
@@ -190,23 +220,80 @@ def test_a_parameter_that_is_not_finite_is_named():
         train.fit(net, *data(), epochs=1)
 
 
+# Looks-linear nets in training.
+
+
+def steps_without_biases(net, x, slope, steps=20):
+    """Adam steps on all weights but the biases, whose gradient is kept from them: slope(y) = d loss / d y."""
+    adam, weights = train.Adam(1e-3), {name: p for name, p in net.params.items() if name.endswith("W")}
+    state = adam.start(weights)
+    for count in range(1, steps + 1):
+        y, cache = net.forward(x)
+        adam.step(weights, net.backward(slope(y), cache)[1], state, 1e-3, count)
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed under negation", "not closed"])
+def test_a_looks_linear_net_without_biases_stays_linear_on_a_batch_closed_under_negation(closed):
+    """Odd targets then give x and -x opposite gradients dy, and a pair of mirrored weights opposite gradients:
+    dW+ = dy relu(x)^T - dy relu(-x)^T = -dW-. Delta, half their sum, stays 0 to rounding; otherwise it does not."""
+    net = convnets.convnet(14, 2, activation="crelu", init="looks_linear", rng=rng())
+    x, targets = rng(1).standard_normal((3, 32, 32, 4)), rng(2).standard_normal((4, 10))
+    if closed:
+        x, targets = np.concatenate([x, -x], axis=-1), np.concatenate([targets, -targets])
+    start = {name: p.copy() for name, p in net.params.items()}
+    steps_without_biases(net, x, lambda y: (y - targets) / len(y))
+    for place, layer in list(enumerate(net.layers))[1:]:
+        if "W" in layer.params:
+            W, axis = layer.params["W"], 1 if layer.params["W"].ndim == 4 else 0
+            S, Delta = mirrored_parts(W, axis)
+            assert np.abs(W - start[f"{place}.W"]).max() > 5e-3  # it has moved
+            assert (np.abs(Delta).max() < 1e-10) == closed
+
+
 # Checkpoints.
 
 SETTINGS = dict(batch=8, seed=3, augment=train.shift_and_flip)
 
 
-def test_a_run_continued_is_the_run_undisturbed(tmp_path):
+SCHEDULES = pytest.mark.parametrize("schedule", [
+    None, schedules.Plateau(1, 1e9, 2), schedules.Cosine(450, 5)],
+    ids=["constant", "plateau", "cosine"])  # a warm-up of five steps, in the second epoch
+
+
+@SCHEDULES
+def test_a_run_continued_is_the_run_undisturbed(schedule, tmp_path):
     path = tmp_path / "run.npz"
-    for epochs in (1, 3, 5):
-        continued = train.fit(small_net(), *data(), epochs=epochs, checkpoint=path, **SETTINGS)
-    undisturbed = train.fit(small_net(), *data(), epochs=5, **SETTINGS)
-    assert same(continued.net, undisturbed.net) and continued.losses == undisturbed.losses
+    settings = dict(SETTINGS, schedule=schedule, watch=lambda net: float(net.params["0.W"][0, 0, 0, 0]))
+    for epochs in (1, 3, 5):  # the first stop is in the middle of the warm-up
+        continued = train.fit(small_net(), *data(), epochs=epochs, checkpoint=path, **settings)
+    undisturbed = train.fit(small_net(), *data(), epochs=5, **settings)
+    assert same(continued.net, undisturbed.net) and continued[1:] == undisturbed[1:]
+    assert continued.watched[-1] == continued.net.params["0.W"][0, 0, 0, 0] and len(set(continued.watched)) == 5
+
+
+def other_weights():
+    """The net of the run, but for the last digit of one weight."""
+    net = small_net()
+    W = net.params["0.W"]
+    W.flat[0] = np.nextafter(W.flat[0], 9)
+    return net
+
+
+def other_eps():
+    net = small_net()
+    next(layer for layer in net.layers if hasattr(layer, "layer")).layer.eps = 0.01
+    return net
 
 
 @pytest.mark.parametrize("change, message", [
     (dict(seed=4), "its seed is 3"), (dict(batch=9), "its batch is 8"), (dict(augment=None), "its augment"),
-    (dict(optimiser=train.SGD()), "its optimiser"), (dict(net=small_net(filters=5)), "its net"),
-    (dict(images=data(24, 9)[0]), "its images")])
+    (dict(optimiser=train.SGD()), "its optimiser"), (dict(schedule=schedules.Plateau()), "its schedule"),
+    (dict(net=small_net(filters=5)), "its net"), (dict(images=data(24, 9)[0]), "its images"),
+    (dict(labels=(data()[1] + 1) % 10), "its labels"),
+    (dict(net=other_weights()), r"its net\._children\[0\]\.params\.W\.sha256"),
+    (dict(net=other_eps()), r"its net.*\.eps is 1e-05, here it is 0\.01"),
+    (dict(augment=functools.partial(train.shift_and_flip, shift=2)), "its augment"),
+    (dict(optimiser=train.Adam(b1=0.8)), r"its optimiser\.b1 is 0\.9, here it is 0\.8")])
 def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
     path = tmp_path / "run.npz"
     train.fit(small_net(), *data(), epochs=1, checkpoint=path, **SETTINGS)
@@ -215,6 +302,56 @@ def test_a_checkpoint_of_another_run_is_refused(change, message, tmp_path):
     with pytest.raises(CheckpointError, match=message):
         train.fit(**settings, checkpoint=path)
     assert path.read_bytes() == written
+
+
+def test_fewer_epochs_than_there_are_is_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    train.fit(small_net(), *data(), epochs=3, checkpoint=path, **SETTINGS)
+    with pytest.raises(CheckpointError, match="holds 3 epochs, more than the 2"):
+        train.fit(small_net(), *data(), epochs=2, checkpoint=path, **SETTINGS)
+
+
+PARTIAL = """
+import functools, sys
+import numpy as np
+from minishatter.images import train
+from tests.images.test_train import data, small_net
+
+augment = functools.partial(train.shift_and_flip, shift=2)
+fitted = train.fit(small_net(), *data(), epochs=int(sys.argv[2]), batch=8, seed=3, augment=augment,
+                   checkpoint=sys.argv[1])
+print(len(fitted.losses))
+"""
+
+
+def test_another_process_goes_on_with_a_partial(tmp_path):
+    """A partial's repr holds an address; its function and arguments are what counts."""
+    for epochs in ("1", "2"):
+        done = subprocess.run([sys.executable, "-c", PARTIAL, tmp_path / "run.npz", epochs], cwd=ROOT,
+                              capture_output=True, text=True, timeout=120)
+        assert (done.stdout, done.returncode) == (f"{epochs}\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("augment", [lambda images, rng: images, functools.partial(lambda images, rng: images)])
+def test_what_nobody_could_recognise_is_refused_when_the_run_begins(augment, tmp_path):
+    path = tmp_path / "run.npz"
+    with pytest.raises(TypeError, match="augment must be known by name"):
+        train.fit(small_net(), *data(), epochs=1, checkpoint=path, **SETTINGS | {"augment": augment})
+    assert not path.exists()
+    train.fit(small_net(), *data(), epochs=1, **SETTINGS | {"augment": augment})  # without a checkpoint it may be
+
+
+def test_a_last_batch_of_one_image_is_refused():
+    with pytest.raises(ValueError, match="batch must not leave one image alone.*25 images in batches of 8"):
+        train.fit(small_net(), *data(25), epochs=1, batch=8)
+
+
+def test_a_dead_unit_leaves_adam_finite():
+    params, adam = {"W": np.zeros(3)}, train.Adam(1.0, eps=1e-8)
+    adam.step(params, {"W": np.zeros(3)}, adam.start(params), 1.0, 1)
+    np.testing.assert_array_equal(params["W"], 0.0)
+    with pytest.raises(ValueError, match="eps"):
+        train.Adam(eps=0.0)
 
 
 def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
@@ -255,6 +392,7 @@ CHILD = """
 import sys, time
 from tests.images.test_train import SETTINGS, data, small_net
 from minishatter.images import train
+from minishatter.images.schedules import Cosine, Plateau
 
 def say(epochs):
     for epoch in epochs:
@@ -262,15 +400,18 @@ def say(epochs):
         time.sleep(0.01)          # so that 20 runs of at most 0.06 s cannot end it
         yield epoch
 
-train.fit(small_net(), *data(16), epochs={epochs}, checkpoint=sys.argv[1], progress=say, **SETTINGS)
+train.fit(small_net(), *data(16), epochs={epochs}, checkpoint=sys.argv[1], progress=say,
+          schedule={schedule!r}, **SETTINGS)
 print("done", flush=True)
 """
 
 
-def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(tmp_path):
+@SCHEDULES
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_run_killed_at_random_moments_ends_as_if_undisturbed(schedule, tmp_path):
     """SIGKILL 20 times: never a half-written checkpoint, never more than an epoch lost, the same weights in the end."""
     path, epochs, kills, draws = tmp_path / "run.npz", 150, 0, rng(9)
-    command = [sys.executable, "-c", CHILD.format(epochs=epochs), str(path)]
+    command = [sys.executable, "-c", CHILD.format(epochs=epochs, schedule=schedule), str(path)]
     finished = 0
     while True:
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

@@ -51,13 +51,16 @@ def _line(name, right, got, spread=None, tolerance=EXACT):
     if spread is not None:
         return None if abs(got - right) <= spread else f"{name}: expected about {right:.3g}, received {got:.3g}"
     if right.ndim == 0 and right in (0, 1) and name.startswith(YES_OR_NO):
-        return None if got == right else f"{name}: expected {'yes' if right else 'no'}, received {'yes' if got else 'no'}"
+        said = [("no", "yes")[int(bool(answer))] for answer in (right, got)]
+        return None if got == right else f"{name}: expected {said[0]}, received {said[1]}"
     scale = np.abs(right).max(initial=0.0) or 1.0  # squares of exploded gradients would overflow
     gap, size = np.abs(got / scale - right / scale), np.linalg.norm(right / scale) or 1.0
     gap = np.where(np.isfinite(gap), gap, np.inf)  # what overflows here differs
     error = np.linalg.norm(gap) / size
     if error <= tolerance:
         return None
+    if right.ndim == 0:
+        return f"{name}: expected {right:.4g}, received {got:.4g}, relative error {error:.2g}"
     index = [int(i) for i in np.argwhere(gap >= min(gap.max(), tolerance * size / np.sqrt(gap.size)))[0]]
     return (f"{name}: shape {right.shape} as expected; expected norm {_norm(right)}, received norm {_norm(got)}, "
             f"relative error {error:.2g}, first differs at {index}")
@@ -65,9 +68,10 @@ def _line(name, right, got, spread=None, tolerance=EXACT):
 
 def _other_types(expected, received):
     """Worth saying: float32 has 7 digits."""
-    types = {name: (np.asarray(expected[name]).dtype, np.asarray(received[name]).dtype) for name in expected}
-    other = [f"{name} is {got}, expected {right}" for name, (right, got) in types.items() if got != right]
-    return f" ({'; '.join(other)})" if other else ""
+    types = {name: np.asarray(received[name]).dtype for name in expected}
+    short = [f"{name} is {dtype}, which has too few digits" for name, dtype in types.items()
+             if dtype.kind == "f" and dtype.itemsize < 8]
+    return f" ({'; '.join(short)})" if short else ""
 
 
 def _norm(array):

@@ -58,7 +58,9 @@ def plain(outputs):
 def pulled_back(result):
     """dx and the gradients of the parameters by name, {"dx": ..., "dW": ...}, of what a backward rule returned."""
     if not isinstance(result, (tuple, list)) or len(result) != 2 or not isinstance(result[1], dict):
-        got = f"({', '.join(type(part).__name__ for part in result)})" if isinstance(result, tuple) else type(result).__name__
+        got = type(result).__name__
+        if isinstance(result, tuple):
+            got = f"({', '.join(type(part).__name__ for part in result)})"
         raise TypeError(f"backward must return dx and a dict of gradients, (dx, grads), got {got}")
     return {"dx": result[0]} | {f"d {name}": grad for name, grad in result[1].items()}
 

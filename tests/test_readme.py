@@ -1,0 +1,66 @@
+"""The README tells the truth: its commands run, what it shows as printed is printed, its links and counts are right."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "tutorials").glob("*.md")]
+CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^\$ (.+)\n((?:[^$].*\n)*)", "".join(CONSOLE), re.MULTILINE)
+# Where the tests run it is installed; and the tutorials, each and all, are run by the suite and by .ci/run.
+NOT_HERE = {"pip install -e .", "python -m tutorials 01", "python -m tutorials"}
+
+
+def run(*arguments, folder):
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def test_the_readme_shows_commands():
+    assert {command for command, _ in COMMANDS} > NOT_HERE
+
+
+@pytest.mark.parametrize("command, shown", [row for row in COMMANDS if row[0] not in NOT_HERE],
+                         ids=[row[0] for row in COMMANDS if row[0] not in NOT_HERE])
+def test_a_command_prints_what_the_readme_shows(command, shown, tmp_path):
+    program, *arguments = shlex.split(command)
+    done = run("-m", program, *arguments, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == shown
+
+
+def test_the_example_prints_what_the_readme_shows(tmp_path):
+    example, shown = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL).groups()
+    assert len(example.splitlines()) <= 15
+    done = run("-W", "error", "-c", example, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, shown, "")
+
+
+def test_the_count_is_that_of_the_table():
+    """Of the table's first part, which is about the paper."""
+    table = (ROOT / "figures" / "REPLICATION.md").read_text(encoding="utf-8").partition("# The paper")[2]
+    agrees, in_kind, differs = re.search(r"\| \*\*all\*\* \| (\d+) \| (\d+) \| (\d+) \|", table).groups()
+    assert f"{agrees} agree, {in_kind} agree in kind, {differs} differ" in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert broken == []
+
+
+def test_every_page_is_linked_from_the_readme():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "tutorials").glob("*.md"), ROOT / "CITATION.cff"]
+    names = {page.relative_to(ROOT).as_posix() for page in pages} - {"README.md"}
+    assert {name for name in names if f"]({name})" not in README} == set()
+
+
+def test_every_lesson_is_in_the_readme_with_its_picture():
+    for script in (ROOT / "tutorials").glob("[0-9][0-9]_*.py"):
+        assert f"(figures/{script.stem}.png)](tutorials/{script.name})" in README
