@@ -166,13 +166,12 @@ class Window:
 
     def _on_draw(self, event):
         """The whole figure has been drawn without what moves: keep its pixels, and draw the rest on top."""
-        canvas = self.fig.canvas
-        saving = canvas.is_saving()  # into a file: there the axes have drawn all of theirs, and no pixels are kept
+        self._still, canvas = {}, self.fig.canvas
+        saving = canvas.is_saving()  # into a file: the axes have drawn all of theirs, and no pixels are kept
         for number, cell in enumerate(self.cells):
-            if not saving:
-                if canvas.supports_blit:
-                    self._still[number] = canvas.copy_from_bbox(self._pixels(cell))
-                self._drawn[number] = cell.state()
+            if canvas.supports_blit and not saving:
+                self._still[number] = canvas.copy_from_bbox(self._pixels(cell))
+            self._drawn[number] = cell.state()
             for artist in cell.artists:
                 if not saving or artist in self.fig.get_children():
                     artist.draw(event.renderer)

@@ -143,6 +143,10 @@ def test_a_saved_figure_shows_what_moves(window, tmp_path):
     window.fig.savefig(tmp_path / "a.png", dpi=100)
     window.sliders["seed"].set_val(7)
     window.fig.savefig(tmp_path / "b.png", dpi=100)
+    window.sliders["seed"].set_val(8)  # afterwards the window is whole again
+    after = pixels(window)
+    window.fig.canvas.draw()
+    np.testing.assert_array_equal(after, pixels(window))
     a, b = (np.asarray(matplotlib.image.imread(tmp_path / name)) for name in ("a.png", "b.png"))
     height, width, _ = a.shape
     changed = np.abs(a - b).max(axis=2) > 0.1
