@@ -21,6 +21,7 @@ from pathlib import Path
 import distributed
 import numpy as np
 import pytest
+from numba import config
 
 from minishatter import running
 from minishatter.sweep import IN_FLIGHT, SweepError, sweep
