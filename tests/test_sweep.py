@@ -348,6 +348,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT there are no threads of numba")
 @pytest.mark.parametrize("pool, answers", [
     pytest.param("fork", "True|executor must start its processes afresh.*spawn.*", id="fork",
                  marks=pytest.mark.skipif(os.name == "nt", reason="Windows has no fork")),
