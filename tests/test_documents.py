@@ -50,6 +50,13 @@ def test_every_link_leads_to_a_file(name):
     assert [target for target in links(name) if not (ROOT / target).exists()] == []
 
 
+def test_every_file_of_the_core_has_a_room():
+    """The table in CONTRIBUTING.md names each once; the image wing and the coursework are rooms as they are."""
+    rooms = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Rooms")[2].partition("\n\n**")[0]
+    named = re.findall(r"`(\w+)`", rooms)
+    assert sorted(named) == sorted(name for name in minishatter.READING_ORDER if "." not in name)
+
+
 def test_the_changelog_has_the_packages_version():
     """First what is not released, then the release that this is; the citation says the same."""
     headings = re.findall(r"^## (\S+)", CHANGES, flags=re.MULTILINE)
