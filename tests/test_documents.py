@@ -79,7 +79,15 @@ def test_names_that_are_there_are_told_from_others(name, there):
     assert exists(name) == there
 
 
-# Where the suite runs.
+# What is installed, and where the suite runs.
+
+
+def test_a_wheel_has_the_files_of_the_package_that_are_not_python():
+    packed = {path for package, patterns in SETTINGS["options.package_data"].items()
+              for pattern in patterns.split(",") for path in ROOT.joinpath(*package.split(".")).glob(pattern.strip())}
+    there = {path for path in (ROOT / "minishatter").rglob("*")
+             if path.is_file() and path.suffix != ".py" and path.parent.name != "__pycache__"}
+    assert packed == there
 
 
 def classified():
