@@ -11,6 +11,7 @@ we search for a convention that fits, and judge it by curves that had no say.
 # %%
 import os
 
+import conventions  # beside this script
 import numpy as np
 
 from minishatter import gradients, nets, plot, stats
@@ -18,7 +19,6 @@ from minishatter.intervals import mean_interval
 from minishatter.report import Report, figure_tolerance
 from minishatter.running import FIGURES, progress, quick
 from minishatter.sweep import sweep
-from tutorials import conventions
 
 RUNS = 5 if quick() else 20
 DEPTHS = (4, 10) if quick() else (4, 10, 24, 50)
