@@ -50,6 +50,13 @@ def test_every_link_leads_to_a_file(name):
     assert [target for target in links(name) if not (ROOT / target).exists()] == []
 
 
+def test_every_file_of_the_core_has_a_room():
+    """The table in CONTRIBUTING.md names each once; the image wing and the coursework are rooms as they are."""
+    rooms = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Rooms")[2].partition("\n\n**")[0]
+    named = re.findall(r"`(\w+)`", rooms)
+    assert sorted(named) == sorted(name for name in minishatter.READING_ORDER if "." not in name)
+
+
 def test_the_changelog_has_the_packages_version():
     """First what is not released, then the release that this is; the citation says the same."""
     headings = re.findall(r"^## (\S+)", CHANGES, flags=re.MULTILINE)
@@ -72,7 +79,15 @@ def test_names_that_are_there_are_told_from_others(name, there):
     assert exists(name) == there
 
 
-# Where the suite runs.
+# What is installed, and where the suite runs.
+
+
+def test_a_wheel_has_the_files_of_the_package_that_are_not_python():
+    packed = {path for package, patterns in SETTINGS["options.package_data"].items()
+              for pattern in patterns.split(",") for path in ROOT.joinpath(*package.split(".")).glob(pattern.strip())}
+    there = {path for path in (ROOT / "minishatter").rglob("*")
+             if path.is_file() and path.suffix != ".py" and path.parent.name != "__pycache__"}
+    assert packed == there
 
 
 def classified():

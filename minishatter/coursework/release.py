@@ -73,7 +73,7 @@ def student():
 def settings():
     """setup.cfg for students: a marker for each task, short tracebacks, nothing to install that they do not need."""
     text = (ROOT / "setup.cfg").read_text(encoding="utf-8").partition(PYTEST)[0].replace("README.md", "HANDOUT.md")
-    text = re.sub(r"^ +dask.*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^[ \t]+dask.*\n", "", text, flags=re.MULTILINE)  # a tab where setuptools wrote it, in an sdist
     markers = "".join(f"    {task.marker}: {task.name}\n" for task in manifest.TASKS)
     return (f"{text}{PYTEST}\ntestpaths = tests\naddopts = --strict-markers --strict-config --tb=short\n"
             f"markers =\n{markers}")
