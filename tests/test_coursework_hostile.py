@@ -24,7 +24,7 @@ from minishatter.coursework import grade, manifest, results, sandbox, source, wi
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing here depends on the JIT")
 
 ATTACKED, WITNESS = manifest.TASKS[0], manifest.TASKS[2]  # Dense.backward, ReLU.backward: both in layers.py
-LIMITS = sandbox.Limits(seconds=1)
+LIMITS = sandbox.Limits()
 REFERENCE = (grade.PACKAGE / "layers.py").read_text(encoding="utf-8")
 DX = 'dy @ self.params["W"].T'
 SECRET = "the hidden seed"

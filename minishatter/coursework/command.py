@@ -29,7 +29,7 @@ def parser():
     one.add_argument("--task", action="append", metavar="N.M", choices=[task.number for task in manifest.TASKS],
                      help="grade this task only (may be repeated)")
     one.add_argument("--seconds", type=float, default=sandbox.Limits().seconds,
-                     help="what a task may take besides three times what the reference takes (%(default)g)")
+                     help="what a task may take besides twice what the reference takes (%(default)g)")
     one.add_argument("--memory", type=int, default=sandbox.Limits().memory >> 20, metavar="MB",
                      help="memory limit per task (%(default)d)")
     one.add_argument("--seed-file", metavar="FILE", help="read the secret text from the first line of this file")

@@ -6,6 +6,7 @@ gets the inputs of one case, but neither seeds nor expected arrays, and these ne
 leave the parent. Each case has a worker of its own.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -116,7 +117,8 @@ class Nursery:
     def close(self):
         """End the process, which then removes the folder; see to it."""
         if self._process:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # words that it did not live to hear
+                self._process.stdin.close()
             try:
                 self._process.wait(START)
             except subprocess.TimeoutExpired:
