@@ -36,7 +36,7 @@ def chain(panel, stem, behind, biases, layers, last, run=0):
 
 
 @pytest.mark.parametrize("panel", conventions.WEIGHTS)
-@pytest.mark.parametrize("stem, behind, biases", itertools.product(*list(conventions.CHOICES.values())[:3]))
+@pytest.mark.parametrize("stem, behind, biases", list(itertools.product(*list(conventions.CHOICES.values())[:3])))
 def test_a_net_read_out_at_many_depths_is_many_nets(panel, stem, behind, biases):
     net, weights = conventions.draw(panel, 0, stem, behind, biases), conventions.WEIGHTS[panel]
     found = conventions.net_gradients(net, X, *weights)
