@@ -302,7 +302,8 @@ def test_public_cases_are_drawn_as_hidden_ones_are(released):
         with np.load(released / "student" / "tests" / "public" / f"{number}.npz", allow_pickle=False) as stored:
             for kind in trial.kinds:
                 drawn = [trial.draw(generator(seed, number, kind), kind) for seed in ("public", "one", "other")]
-                assert all(np.array_equal(stored[f"{kind}/in/{name}"], array, equal_nan=True) for name, array in drawn[0].items())
+                assert all(np.array_equal(stored[f"{kind}/in/{name}"], array, equal_nan=True)
+                           for name, array in drawn[0].items())
                 assert [set(inputs) for inputs in drawn] == [set(drawn[0])] * 3
                 assert len({b"".join(np.asarray(a).tobytes() for a in inputs.values()) for inputs in drawn}) == 3
 
@@ -341,7 +342,7 @@ def test_a_text_to_be_hidden_that_is_not_there_is_an_error(monkeypatch):
 
 def test_the_handout_states_what_is_graded_and_how(released):
     handout = (released / "student" / "HANDOUT.md").read_text()
-    for said in ("three times what the reference takes, and 2 seconds more", "512 MB", "Python 3.10",
+    for said in ("twice what the reference takes, and 2 seconds more", "512 MB", "Python 3.10",
                  "standard library", "must not call", "three quarters", "60,000",
                  "ValueError where the docstring says so"):
         assert said in handout

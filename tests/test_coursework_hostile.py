@@ -173,7 +173,7 @@ ATTACKS = [
     Attack("NaN", "", NONE, r"dx: NaN or infinity, first at \[0, 0\]", with_dx(f"np.nan * {DX}")),
     Attack("numbers that overflow when compared", "", NONE, "dx: shape .*relative error inf",
            with_dx("np.full(cache.x.shape, 1e308)")),
-    Attack("float32", "", NONE, "dx is float32, expected float64", with_dx(f"({DX}).astype(np.float32)")),
+    Attack("float32", "", NONE, "dx is float32, which has too few digits", with_dx(f"({DX}).astype(np.float32)")),
     Attack("complex numbers", "", NONE, "dtype complex128", with_dx(f"1j * {DX}")),
     Attack("an object array whose == is always True", """
         class Yes:
@@ -393,3 +393,8 @@ def test_the_instructors_page_lists_every_attack():
     page = (grade.PACKAGE / "coursework" / "SECURITY.md").read_text(encoding="utf-8")
     names = [attack.name for attack in ATTACKS] + [name for name, _ in BROKEN]
     assert [name for name in names if f"| {name} |" not in page] == [] and len(names) >= 25
+    row = re.compile(r"^\| (.+?) \| ([\d.]+) of 8 \| (.*) \|$", re.MULTILINE)
+    rows = {name: (float(score), says) for name, score, says in row.findall(page)}
+    stale = [attack.name for attack in ATTACKS
+             if rows[attack.name][0] != attack.score or not re.search(attack.reads, rows[attack.name][1])]
+    assert stale == []  # what the page says is what the tests see
