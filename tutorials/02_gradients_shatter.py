@@ -132,7 +132,9 @@ between = np.sort([np.median(lengths[name]) for name, _, _ in COLUMNS[1:]])
 position = float(np.flatnonzero(between == np.median(lengths[COLUMNS[2][0]]))[0] + 1)
 print(report.claim("50-layer resnet: rank of its correlation length among white, 24 layers, resnet, brown",
                    "figure 1 in words: between brown and white", 3.0, position))
-report.write()
+report.write("""Why a row differs: with He weights the gradient has variance 1 over the draw of the net, so a spread of
+0.05 does not come from them. Weights of a normal cut at two standard deviations and not rescaled have it (a row of the
+second part). That is our inference; no source states it.""")
 
 # %% [markdown]
 # **Try.** Leave out norm="center" in (b): does it still shatter? Set beta to 1 in (c). Draw

@@ -245,7 +245,7 @@ for name, (_, _, theorem, colour) in KINDS.items():
     if theorem is not None:
         ax.plot(fine, [theorem(int(L)) for L in fine], ":", color=colour)
     points(ax, DEPTHS, [by_depth[name, L] for L in DEPTHS], colour)
-ax.set(title="Infinite width (full), theorems (dotted)", xlabel="depth L", ylabel="correlation of df/dn", ylim=(-0.05, 1.3))
+ax.set(title="Wide (full), theorems (dotted)", xlabel="depth L", ylabel="correlation of df/dn", ylim=(-0.05, 1.3))
 ax.legend(ncols=2)
 ax = axes[0, 1]
 for name, (_, _, _, colour) in KINDS.items():
