@@ -27,7 +27,7 @@ ATTACKED, WITNESS = manifest.TASKS[0], manifest.TASKS[2]  # Dense.backward, ReLU
 LIMITS = sandbox.Limits()
 REFERENCE = (grade.PACKAGE / "layers.py").read_text(encoding="utf-8")
 DX = 'dy @ self.params["W"].T'
-SECRET = "the hidden seed"
+SECRET = "the hidden seed of these tests"
 
 
 def with_dx(dx):

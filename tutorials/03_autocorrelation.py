@@ -232,7 +232,7 @@ for kind in noise:
 not_free = stats.autocorrelation(walks, 14, subtract_mean=False)[:, 14].mean()
 print(f"brown noise at lag 14 if no mean is taken away: {not_free:.2f}")
 WHY = (f"Why a row differs: 256 steps of a random walk read {noise['brown'][:, 14].mean():.2f} at lag 14 by this "
-       f"estimator, and {not_free:.2f} if no mean is taken away; the paper has 0.85. How its noise was measured is not known.")
+       f"estimator, and {not_free:.2f} if no mean is taken away; the paper has 0.85. How it measured is not known.")
 report.write("\n".join([WHY, "", *notes]))
 
 # %% [markdown]
