@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from numba import config
 
-from minishatter.coursework import attempt, door, furniture, grade, manifest, results, sandbox, seccomp, worker
+from minishatter.coursework import (attempt, door, furniture, grade, manifest, points, results, sandbox, seccomp,
+                                    source, worker)
 from minishatter.coursework.__main__ import main
 from minishatter.coursework.trials import TRIALS, compare
 
@@ -137,9 +138,10 @@ def test_a_machine_that_lacks_a_defence_grades_nobody_unless_told_to(refused, mi
     assert done.returncode == 0 and untouched(victim), done.stderr
     *_, note = written["tests"]
     assert note["visibility"] == "hidden" and all(f"defence off: {name}" in note["output"] for name in missing)
-    said = written["tests"][0]["output"]
-    assert set(re.findall(r"LookupError: ([\w ]+)", said.splitlines()[0])[0].split()) - {"in"} >= reached
-    assert not {"root", "chmod", "truncate", "kill", "fork", "shared"} & set(said.splitlines()[0].split())
+    graded_file, said, *_ = written["tests"][0]["output"].splitlines()
+    assert graded_file == "graded: layers.py"
+    assert set(re.findall(r"LookupError: ([\w ]+)", said)[0].split()) - {"in"} >= reached
+    assert not {"root", "chmod", "truncate", "kill", "fork", "shared"} & set(said.split())
     assert not left_behind()
 
 
@@ -244,7 +246,7 @@ def wrong(tmp_path):
     student = tmp_path / "alice"
     shutil.copytree(grade.PACKAGE, student / "minishatter", ignore=shutil.ignore_patterns("coursework"))
     text = (student / "minishatter" / "layers.py").read_text()
-    first, last = grade.source.body_lines(text, "ReLU.tangent")
+    first, last = source.body_lines(text, "ReLU.tangent")
     lines = text.splitlines()
     lines[first - 1:last] = ["        return 7 * t"]
     (student / "minishatter" / "layers.py").write_text("\n".join(lines) + "\n")
@@ -299,27 +301,27 @@ ONE_LINE = [  # name, body, score, what is read
     ("every signal", "import os\nfor number in range(1, 65):\n    try: os.kill(os.getpid(), number)\n"
      "    except OSError: pass", NONE, r"ended its process \(signal"),
     ("an endless report of an error", """
-        import os, wire
+        import os, sys; wire = sys.modules['wire']
         data = wire.pack({"!error": wire.text("X" * 10**7), "!message": wire.text("A" * 10**7)})
         for handle in range(3, 64):
             try:
                 while True: os.write(handle, data)
             except OSError: pass""", NONE, "no plain array|larger"),
     ("a long report of an error", """
-        import os, wire
+        import os, sys; wire = sys.modules['wire']
         for handle in range(3, 64):
             try: os.write(handle, wire.pack({"!error": wire.text("X" * 9000), "!message": wire.text("A" * 9000),
                                              "!line": wire.text("B" * 9000)}))
             except OSError: pass""", NONE, r"raised Exception: A{400}, in the line: B{120}$"),
     ("a report without a message", """
-        import os, wire
+        import os, sys; wire = sys.modules['wire']
         for handle in range(3, 64):
             try: os.write(handle, wire.pack({"!error": wire.text("ValueError")}))
             except OSError: pass""", NONE, r"public, one row: raised ValueError$"),
     ("numbers without end", "", NONE, r"dx has shape \(60000000,\), far more numbers",
      "return np.ones(60_000_000, bool), {'W': 0.0, 'b': 0.0}"),
     ("400,000 tiny arrays", """
-        import os, wire
+        import os, sys; wire = sys.modules['wire']
         one = wire.pack({"a": 1})[8:]
         for handle in range(3, 64):
             try: os.write(handle, wire.LENGTH.pack(400 * len(one)) + 400 * one)
@@ -356,7 +358,7 @@ def test_one_tasks_accident_is_one_tasks_verdict(row, tmp_path):
     assert time.process_time() - started_at < 15
     assert [result.score for result in done.results] == [score, WITNESS.points], results.table(done)
     assert re.search(reads, done.results[0].output, re.MULTILINE), done.results[0].output
-    assert len(done.results[0].output.splitlines()) == 2 * len(TRIALS["1.1"].kinds)
+    assert len(done.results[0].output.splitlines()) == 1 + 2 * len(TRIALS["1.1"].kinds)  # the file, then the cases
     assert len(results.table(done).splitlines()) == 4 and len(results.gradescope(done, 1.0)) < 20_000
     assert not left_behind()
 
@@ -364,7 +366,7 @@ def test_one_tasks_accident_is_one_tasks_verdict(row, tmp_path):
 def test_the_graders_memory_is_bounded_by_what_was_asked_for(tmp_path):
     """An honest slip of broadcasting: the parent's peak is the one of an honest grade."""
     text = (grade.PACKAGE / "stats.py").read_text()
-    first, last = grade.source.body_lines(text, "effective_rank")
+    first, last = source.body_lines(text, "effective_rank")
     lines = text.splitlines()
     lines[first - 1:last] = ["    return np.ones(60_000_000, bool)"]
     (tmp_path / "stats.py").write_text("\n".join(lines) + "\n")
@@ -422,7 +424,8 @@ def test_an_accident_of_the_grader_costs_one_case_and_is_told_to_instructors(hon
 
     monkeypatch.setattr(compare, "difference", fails_once)
     done = graded(honest)
-    assert done.score == pytest.approx(8 * 5 / 6 + 4, abs=0.01) and done.whole
+    a_public_case_of_three_kinds = 8 / 3 * points.WEIGHTS["public"]
+    assert done.score == pytest.approx(8 - a_public_case_of_three_kinds + 4, abs=0.01) and done.whole
     assert "RecursionError: deep" in results.remarks(done)[0]
     *_, note = json.loads(results.gradescope(done, 1.0))["tests"]
     assert note["visibility"] == "hidden" and "deep" in note["output"]
@@ -510,7 +513,7 @@ def test_all_public_cases_come_before_any_hidden_one(honest, monkeypatch):
 TELLING = [
     ("the name of an error", "raise [ValueError, KeyError, OSError, TypeError][int(abs(dy.sum() * 997)) % 4]"),
     ("a forged name", """
-        import os, wire
+        import os, sys; wire = sys.modules['wire']
         for handle in range(3, 64):
             try: os.write(handle, wire.pack({"!error": wire.text(f"x0={dy.ravel()[0]:.17g}")}))
             except OSError: pass"""),
@@ -518,7 +521,7 @@ TELLING = [
     ("a signal", "import os; os.kill(os.getpid(), 34 + int(abs(dy.sum() * 997)) % 30)"),
     ("a shape", "return np.zeros((int(abs(dy.sum() * 997)) % 50, 1)), {'W': np.ones(1), 'b': np.ones(1)}"),
     ("a forged shape", """
-        import os, wire
+        import os, sys; wire = sys.modules['wire']
         head = wire.pack({"dx": np.zeros((0, 7))})
         for handle in range(3, 64):
             try: os.write(handle, head.replace(b"(0, 7)", b"(0, %d)" % (int(abs(dy.sum() * 997)) % 10)))
@@ -539,7 +542,7 @@ def test_what_is_read_of_a_hidden_case_is_one_of_few_words(name, body, tmp_path)
     for line, shown in zip(hidden, public):
         assert re.fullmatch("failed, (in another way than|unlike) the public case of this kind|"
                             "other numbers than expected|"
-                            "d[xWb] (has another shape|is not finite)|what came back is no plain array",
+                            "(dx|d [Wb]) (has another shape|is not finite)|what came back is no plain array",
                             line) or shown.startswith(line), line
         assert not re.search(r"x0=|norm|relative", line)
 
@@ -547,9 +550,9 @@ def test_what_is_read_of_a_hidden_case_is_one_of_few_words(name, body, tmp_path)
 def test_a_single_number_cannot_be_found_by_asking(tmp_path):
     """5.3 has one number per case: no norm, no distance, whatever is answered."""
     text = (grade.PACKAGE / "stats.py").read_text()
-    first, last = grade.source.body_lines(text, "effective_rank")
+    first, last = source.body_lines(text, "effective_rank")
     lines, said = text.splitlines(), set()
-    for guess in (1.0, 4.2, 17.0):
+    for guess in (1.5, 4.2, 17.0):  # 1 is right for one direction
         (tmp_path / "stats.py").write_text("\n".join([*lines[:first - 1], f"    return {guess}", *lines[last:]]) + "\n")
         result, = grade.grade(tmp_path, SECRET, [manifest.TASKS[-1]]).results
         said |= {line.partition(": ")[2] for line in result.output.splitlines() if line.startswith("hidden")}
