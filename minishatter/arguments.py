@@ -6,6 +6,7 @@ expected and what came.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 PROTOCOL = ("params", "forward", "tangent", "backward", "freeze")
 
 
-def integer(name, value, least=1):
+def integer(name: str, value: Any, least: int = 1) -> int:
     """`value` as an int >= `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer, got {value!r}")
@@ -22,7 +23,7 @@ def integer(name, value, least=1):
     return int(value)
 
 
-def number(name, value, low=-math.inf, high=math.inf):
+def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     """`value` as a finite float in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number, got {value!r}")
@@ -33,7 +34,7 @@ def number(name, value, low=-math.inf, high=math.inf):
     return float(value)
 
 
-def scalar(name, value):
+def scalar(name: str, value: Any) -> int | float | str | bool | None:
     """`value` as an int, float, str, bool or None; a NumPy scalar becomes one of these."""
     value = value.item() if isinstance(value, np.generic) else value
     if type(value) not in (int, float, str, bool, type(None)):
@@ -65,21 +66,21 @@ def array(name: str, value: Any, ndim: int | tuple[int, ...] | None = None, fini
     return value
 
 
-def one_of(name, value, known):
+def one_of(name: str, value: Any, known: Iterable) -> Any:
     """`value`, if it is one of the `known` names."""
     if value not in tuple(known):  # compares, and needs no hash
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
     return value
 
 
-def layer(name, value):
+def layer(name: str, value: Any) -> Any:
     """`value`, if it follows the layer protocol of layers.py."""
     if isinstance(value, type) or not all(hasattr(value, rule) for rule in PROTOCOL):
         raise TypeError(f"{name} must be a layer or net, with {', '.join(PROTOCOL)}, got {value!r}")
     return value
 
 
-def generator(name, value):
+def generator(name: str, value: Any) -> np.random.Generator:
     """`value`, if it is a numpy.random.Generator (randomness is always passed in)."""
     if not isinstance(value, np.random.Generator):
         raise TypeError(f"{name} must be a numpy.random.Generator, such as "

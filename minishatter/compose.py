@@ -144,7 +144,8 @@ class Sum(Container):
 
     def tangent(self, t: np.ndarray, cache: list) -> np.ndarray:
         tangents = (branch.tangent(t, branch_cache) for branch, branch_cache in zip(self.branches, cache))
-        return sum(weight * tangent for weight, tangent in zip(self.weights, tangents))
+        total: Any = sum(weight * tangent for weight, tangent in zip(self.weights, tangents))
+        return total
 
     def backward(self, dy: np.ndarray, cache: list) -> tuple[np.ndarray, Grads]:
         dx: Any = 0.0

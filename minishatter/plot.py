@@ -31,7 +31,7 @@ FORMATS = {".png": {"Software": None}, ".pdf": {"Creator": None, "Producer": Non
            ".svg": {"Creator": None, "Date": None}}
 
 
-def style():
+def style() -> Any:
     """The house style as a context or a decorator: outside of it the settings of matplotlib stay the user's."""
     return matplotlib.rc_context(STYLE)
 

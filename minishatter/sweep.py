@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import queue
 import sys
+from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 
@@ -30,7 +31,7 @@ IN_FLIGHT = 1000  # cells handed to an executor at a time: more than most cluste
 class SweepError(RuntimeError):
     """Some cells raised: failures [(point, error), ...]. The other rows are in `rows`, and in the CSV."""
 
-    def __init__(self, message, rows, failures):
+    def __init__(self, message: str, rows: list[dict], failures: list[tuple]):
         super().__init__(message, rows, failures)
         self.rows, self.failures = rows, failures
 
@@ -39,7 +40,8 @@ class SweepError(RuntimeError):
         return self.args[0] + "".join(calls) + ("\n    ..." if len(self.failures) > 3 else "")
 
 
-def sweep(cell, points, executor=None, path=None, progress=None):
+def sweep(cell: Callable, points: Iterable[tuple], executor: Executor | None = None,
+          path: str | os.PathLike | None = None, progress: Callable[[Iterable], Iterable] | None = None) -> list[dict]:
     """The rows of cell(*point) for all points, in their order. The points must differ; 1, 1.0 and True do.
 
     The cell returns a dict or NamedTuple of scalars, of the same columns at every point; anything else
@@ -50,26 +52,26 @@ def sweep(cell, points, executor=None, path=None, progress=None):
     next call tries it again. Raises ValueError if the CSV is of another cell or has other columns.
     """
     names = _parameters(cell)
-    points = _points(points, names)
+    checked = _points(points, names)
     if executor is not None:
         _check_executor(executor, cell)
     table = _Table(cell.__name__, names, path)
-    todo = [key for key in points if key not in table.rows]
-    table.refuse_look_alikes(points)
+    todo = [key for key in checked if key not in table.rows]
+    table.refuse_look_alikes(checked)
     errors = {}
     submit = _here if executor is None else executor.submit
-    with contextlib.closing(_finished(submit, cell, points, todo)) as finished:
+    with contextlib.closing(_finished(submit, cell, checked, todo)) as finished:
         for _, (key, future) in zip(progress(todo) if progress else todo, finished, strict=True):
             try:
                 result = future.result()
             except Exception as error:
                 errors[key] = error
             else:
-                table.add(key, points[key], result)
-    rows = [table.rows[key] for key in points if key in table.rows]
-    failures = [(points[key], errors[key]) for key in points if key in errors]
+                table.add(key, checked[key], result)
+    rows = [table.rows[key] for key in checked if key in table.rows]
+    failures = [(checked[key], errors[key]) for key in checked if key in errors]
     if failures:
-        raise SweepError(f"{len(failures)} of {len(points)} cells {cell.__name__}({', '.join(names)}) raised:",
+        raise SweepError(f"{len(failures)} of {len(checked)} cells {cell.__name__}({', '.join(names)}) raised:",
                          rows, failures) from failures[0][1]
     return rows
 

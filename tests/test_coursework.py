@@ -523,7 +523,7 @@ def test_an_answer_from_the_public_cases_gets_nothing(tmp_path, released):
     hole = next(line for line in text.splitlines() if f'("{task.message}")' in line)
     (tmp_path / task.file).write_text(text.replace(hole, indent(body, "    ")))
     graded = grade.grade(tmp_path, SECRET, [task])
-    assert [not verdict.failure for verdict in graded.results[0].verdicts] == [True] * 3 + [False] * 3
+    assert [not outcome.failure for outcome in graded.results[0].outcomes] == [True] * 3 + [False] * 3
     assert graded.score == 0
 
 

@@ -257,7 +257,7 @@ def test_one_bad_case_costs_one_case(tmp_path):
     """A crash on one input does not take the other inputs along."""
     (tmp_path / "layers.py").write_text(attacked("if len(dy) == 7:\n    import os; os._exit(1)"))
     result, other = graded(tmp_path).results
-    assert [bool(verdict.failure) for verdict in result.verdicts] == [False, True, False] * 2
+    assert [bool(outcome.failure) for outcome in result.outcomes] == [False, True, False] * 2
     assert other.score == WITNESS.points
 
 

@@ -351,7 +351,7 @@ ONE_LINE = [  # name, body, score, what is read
 
 
 @pytest.mark.parametrize("row", ONE_LINE, ids=[row[0] for row in ONE_LINE])
-def test_one_tasks_accident_is_one_tasks_verdict(row, tmp_path):
+def test_one_tasks_accident_is_one_tasks_outcome(row, tmp_path):
     name, body, score, reads, *after = row
     started_at = time.process_time()
     done = graded(hand_in(tmp_path, body, "SEEN = []", *after))
@@ -410,7 +410,7 @@ def test_a_tree_that_cannot_be_imported_fails_its_task_at_once(top, tmp_path, mo
     done = graded(hand_in(tmp_path, "x", before))
     assert [result.score for result in done.results] == [0, WITNESS.points]
     assert calls.count("1.1") == 2  # the canary's, and one
-    assert len(done.results[0].verdicts) == 2 * len(TRIALS["1.1"].kinds)
+    assert len(done.results[0].outcomes) == 2 * len(TRIALS["1.1"].kinds)
 
 
 def test_an_accident_of_the_grader_costs_one_case_and_is_told_to_instructors(honest, monkeypatch):

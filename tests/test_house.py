@@ -252,6 +252,31 @@ def test_everything_public_has_a_docstring(module):
     assert [name for name, node in documented(module) if not ast.get_docstring(node)] == []
 
 
+MACHINE_ROOMS = {"kernels", "images.kernels", "images.vectors"}  # numba finds the types
+
+
+def unannotated(node):
+    """The parameters of a function without a type, and "return"; what __init__ returns goes without saying."""
+    given = node.args
+    parameters = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    missing = [each.arg for each in parameters if each and each.annotation is None and each.arg not in ("self", "cls")]
+    return missing + ["return"] * (node.returns is None and node.name != "__init__")
+
+
+@pytest.mark.parametrize("module", sorted(set(SOURCES) - DOORS - MACHINE_ROOMS))
+def test_public_signatures_are_annotated(module):
+    """Also of the rules and of __init__, which need no docstring."""
+    signatures = {name: node for name, node in definitions(module) if isinstance(node, FUNCTIONS)}
+    public = {name: node for name, node in signatures.items()
+              if not re.search(r"\._(?!_init__$)", name) and name.rpartition(".")[0] not in signatures}
+    assert {name: missing for name, node in public.items() if (missing := unannotated(node))} == {}
+
+
+def test_what_lacks_a_type_is_found():
+    node, = ast.parse("def f(self, a, b: int, *c, d=1, **e): pass").body
+    assert unannotated(node) == ["a", "d", "c", "e", "return"]
+
+
 @pytest.mark.parametrize("module", SOURCES)
 def test_docstrings_are_at_most_14_lines(module):
     """An example behind them does not count."""

@@ -17,7 +17,7 @@ BLANK = "raised NotImplementedError"  # says enough by itself
 REFERENCES = PACES = 2
 
 
-class Verdict(NamedTuple):
+class Outcome(NamedTuple):
     """One case: "public" or "hidden", its kind, and why it failed; None if it passed."""
 
     seed: str
@@ -26,11 +26,11 @@ class Verdict(NamedTuple):
 
 
 class Attempt:
-    """A task, the files of the package that the student's function changed, and the verdicts so far."""
+    """A task, the files of the package that the student's function changed, and the outcomes so far."""
 
     def __init__(self, task, limits):
         self.task, self.tree, self.place, self.refused = task, {}, "", ""
-        self.verdicts, self.accidents = [], []
+        self.outcomes, self.accidents = [], []
         self._trial, self._limits = TRIALS[task.number], limits
         self._budget = sandbox.Budget(limits.seconds)
         self._stuck, self._public = None, {}
@@ -45,10 +45,10 @@ class Attempt:
                 failure = self._try(nursery, label, seed, kind)
             except sandbox.Broken:
                 raise
-            except Exception as error:  # whatever came back from there: one case's accident is one case's verdict
+            except Exception as error:  # whatever came back from there: one case's accident is one case's outcome
                 failure = "the grader could not make sense of what came back"
                 self.accidents.append(f"{label}, {kind}: {type(error).__name__}: {error}")
-            self.verdicts.append(Verdict(label, kind, failure and printable(failure)))
+            self.outcomes.append(Outcome(label, kind, failure and printable(failure)))
 
     def _try(self, nursery, label, seed, kind):
         """None if the answer is right, else what the student may read about it."""
@@ -58,7 +58,7 @@ class Attempt:
         self._budget.add(REFERENCES * (time.monotonic() - begun) + PACES * nursery.pace)
         answer = self._stuck or self._ask(nursery, inputs, expected)
         if isinstance(answer, sandbox.Failure):
-            self._stuck = self._stuck or self._verdict_on_the_rest(answer)
+            self._stuck = self._stuck or self._outcome_of_the_rest(answer)
         line, words = self._look(expected, answer)
         if label != HIDDEN:
             self._public[kind] = words
@@ -69,7 +69,7 @@ class Attempt:
         size = sum(np.asarray(array).nbytes for array in expected.values())
         return nursery.call(self.task.number, inputs, size, self._budget, self._limits.memory)
 
-    def _verdict_on_the_rest(self, failure):
+    def _outcome_of_the_rest(self, failure):
         """What fails while it is imported fails in every case; and used-up time is used up. None otherwise."""
         if self._budget.left <= 0:
             return sandbox.Failure(f"not tried: the task's {self._budget.seconds:.2g} s were used up")

@@ -29,17 +29,17 @@ CANARY = 60.0    # seconds for one case of the reference
 
 
 class Result(NamedTuple):
-    """One task: its verdicts, or why there are none."""
+    """One task: its outcomes, or why there are none."""
 
     task: manifest.Task
-    verdicts: list
+    outcomes: list
     refused: str = ""
     place: str = ""  # of the file that was graded
 
     @property
     def score(self):
         """Points, to a hundredth."""
-        passed = {(verdict.seed, verdict.kind): not verdict.failure for verdict in self.verdicts}
+        passed = {(outcome.seed, outcome.kind): not outcome.failure for outcome in self.outcomes}
         return points(self.task.points, passed)
 
     @property
@@ -47,7 +47,7 @@ class Result(NamedTuple):
         """What the student reads: a line for each case."""
         if self.refused:
             return printable(self.refused)
-        lines = (f"{verdict.seed}, {verdict.kind}: {verdict.failure or 'passed'}" for verdict in self.verdicts)
+        lines = (f"{outcome.seed}, {outcome.kind}: {outcome.failure or 'passed'}" for outcome in self.outcomes)
         return "\n".join(map(printable, [f"graded: {self.place}", *lines]))
 
 
@@ -89,7 +89,7 @@ def grade(path, seed=None, tasks=manifest.TASKS, limits=sandbox.Limits(), accept
                     attempt.refused, broken[attempt.task.number] = "not graded: the grader had an accident", error
         accidents = [f"{attempt.task.number}, {what}" for attempt in attempts for what in attempt.accidents]
         accidents += [f"{number} could not be graded: {error}" for number, error in broken.items()]
-        results = [Result(attempt.task, [] if attempt.refused else attempt.verdicts, attempt.refused, attempt.place)
+        results = [Result(attempt.task, [] if attempt.refused else attempt.outcomes, attempt.refused, attempt.place)
                    for attempt in attempts]
         return Grade(results, nursery.off, accidents, not broken)
 

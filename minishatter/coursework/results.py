@@ -40,7 +40,7 @@ def junit(grade, seconds):
     suite = xml.Element("testsuite", name="minishatter coursework", time=f"{seconds:.1f}")
     failures = 0
     for result in grade.results:
-        cases = [(f"{verdict.seed}, {verdict.kind}", verdict.failure) for verdict in result.verdicts]
+        cases = [(f"{outcome.seed}, {outcome.kind}", outcome.failure) for outcome in result.outcomes]
         for name, failure in cases or [("graded", result.refused)]:
             case = xml.SubElement(suite, "testcase", classname=result.task.name, name=name)
             if failure:
@@ -56,7 +56,7 @@ def table(grade):
     """What the terminal shows: points, and the first failure of each task."""
     rows = [f"{'task':<6}{'function':<28}{'points':>12}   first failure"]
     for result in grade.results:
-        failed = [f"{v.seed}, {v.kind}: {v.failure}" for v in result.verdicts if v.failure] or [result.refused]
+        failed = [f"{v.seed}, {v.kind}: {v.failure}" for v in result.outcomes if v.failure] or [result.refused]
         points = f"{result.score:g} / {result.task.points}"
         rows.append(f"{result.task.number:<6}{result.task.object:<28}{points:>12}   "
                     f"{printable(failed[0])}".rstrip())

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -56,15 +57,16 @@ def described(name: str, value: Any) -> Any:
     return full if home is value else {"type": full} | described(name, vars(value))
 
 
-def save(path, identity, arrays, progress):
+def save(path: str | os.PathLike, identity: dict, arrays: dict[str, np.ndarray], progress: dict) -> None:
     """Write arrays {name: array} with the dicts `identity` and `progress` (plain values) to `path`."""
     meta = json.dumps({"version": VERSION, "identity": identity, "progress": progress})
     memory = io.BytesIO()
-    np.savez(memory, **{META: np.frombuffer(meta.encode(), dtype=np.uint8)}, **arrays)
+    stored: Any = {META: np.frombuffer(meta.encode(), dtype=np.uint8)} | arrays
+    np.savez(memory, **stored)
     files.write(path, memory.getvalue())
 
 
-def load(path, identity, arrays):
+def load(path: str | os.PathLike, identity: dict, arrays: dict[str, np.ndarray]) -> dict:
     """Fill `arrays` {name: array} in place from `path` and return the run's progress.
 
     Raises CheckpointError if the file is damaged, of another version, of a run with another

@@ -24,44 +24,44 @@ class ConvCache(NamedTuple):
 class Conv2d(Layer):
     """y[o, i, j] = b[o] + sum over c, p, q of W[o, c, p, q] x[c, i s + p - padding, j s + q - padding], s the stride.
 
-    x (channels, rows, cols, N), zero outside; W (outs, channels, kernel rows, kernel cols), b (outs,);
-    y (outs, (rows + 2 padding - kernel rows) // s + 1, likewise cols, N). The tangent is the same map without b.
-    dx is the same map again, of dy spread by the stride, with each kernel turned around. padding: None
-    keeps the size at stride 1 (half the kernel, which must be odd).
+    x (channels, rows, cols, N), zero outside; W (outs, channels, filter rows, filter cols), b (outs,);
+    y (outs, (rows + 2 padding - filter rows) // s + 1, likewise cols, N). The tangent is the same map without b.
+    dx is the same map again, of dy spread by the stride, with each filter turned around. padding: None
+    keeps the size at stride 1 (half the filter, which must be odd).
     """
 
-    def __init__(self, W, b=None, stride=1, padding=None):
+    def __init__(self, W: np.ndarray, b: np.ndarray | None = None, stride: int = 1, padding: int | None = None):
         W = arguments.array("W", W, ndim=4)
         b = np.zeros(len(W), W.dtype) if b is None else arguments.array("b", b, ndim=1)
         if b.shape != W.shape[:1]:
             raise ValueError(f"b must have shape ({len(W)},) to go with W of shape {W.shape}, got {b.shape}")
         self.stride = arguments.integer("stride", stride)
         if padding is None and not (W.shape[2] == W.shape[3] and W.shape[2] % 2):
-            raise ValueError(f"padding must be given if the kernel is not square and odd, got W of shape {W.shape}")
+            raise ValueError(f"padding must be given if the filter is not square and odd, got W of shape {W.shape}")
         self.padding = W.shape[2] // 2 if padding is None else arguments.integer("padding", padding, least=0)
         if self.padding >= min(W.shape[2:]):
-            raise ValueError(f"padding must be less than the kernel's size {W.shape[2:]}, got {padding}")
+            raise ValueError(f"padding must be less than the filter's size {W.shape[2:]}, got {padding}")
         super().__init__(W=W, b=b)
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, ConvCache]:
         W, b = self.params["W"], self.params["b"]
         if x.ndim != 4 or x.shape[0] != W.shape[1]:
             raise ValueError(f"{self} expects x of shape ({W.shape[1]}, rows, cols, N), got {x.shape}; "
                              "do the layers chain? (a CReLU doubles the number of channels)")
         return self._map(x, b), ConvCache(x)
 
-    def tangent(self, t, cache):
+    def tangent(self, t: np.ndarray, cache: ConvCache) -> np.ndarray:
         return self._map(t, np.zeros_like(self.params["b"]))
 
-    def backward(self, dy, cache):
-        W, x, dy = self.params["W"], _whole_vectors(cache.x), _whole_vectors(dy.astype(cache.x.dtype, copy=False))
+    def backward(self, dy: np.ndarray, cache: ConvCache) -> tuple[np.ndarray, Grads]:
+        W, x, dy = self.params["W"], vectors.filled(cache.x), vectors.filled(dy.astype(cache.x.dtype, copy=False))
         dW, db = np.empty_like(W), np.empty_like(self.params["b"])
         kernels.correlate_weights(x, dy, dW, *self._reads(x.shape[1:3], dy.shape[1:3]))
         kernels.add_images(dy, db)
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
         spread = (kernels.reads(n, m, taps, 1, taps - 1 - self.padding, self.stride)
                   for n, m, taps in zip(x.shape[1:3], dy.shape[1:3], W.shape[2:]))
-        dx = _correlate(dy, turned, np.zeros(len(turned), W.dtype), *spread)
+        dx = kernels.correlation(dy, turned, np.zeros(len(turned), W.dtype), *spread)
         return dx[..., :cache.x.shape[3]], {"W": dW, "b": db}
 
     def _map(self, x, b):
@@ -73,7 +73,7 @@ class Conv2d(Layer):
         if min(size) < 1:
             raise ValueError(f"{self} expects images of at least {W.shape[2:]} pixels with their padding, "
                              f"got {tuple(n + 2 * pad for n in x.shape[1:3])}")
-        return _correlate(_whole_vectors(x), W, b, *self._reads(x.shape[1:3], size))[..., :x.shape[3]]
+        return kernels.correlation(vectors.filled(x), W, b, *self._reads(x.shape[1:3], size))[..., :x.shape[3]]
 
     def _reads(self, x_size, y_size):
         """Which rows, and which cols, of x the taps of W see from the rows and cols of y."""
@@ -83,32 +83,6 @@ class Conv2d(Layer):
     def __repr__(self):
         outs, channels, rows, cols = self.params["W"].shape
         return f"Conv2d({channels}, {outs}, {rows} x {cols}{f', stride {self.stride}' if self.stride > 1 else ''})"
-
-
-def _whole_vectors(x):
-    """x, contiguous, its batch filled up with zeros to whole vectors."""
-    missing = -x.shape[3] % vectors.lanes(x)
-    return np.pad(x, [(0, 0)] * 3 + [(0, missing)]) if missing else np.ascontiguousarray(x)
-
-
-def _correlate(x, W, b, row_of, col_of):
-    """kernels.correlate to a new array, with W and b as it wants them."""
-    outs, channels, *taps = W.shape
-    fours = -(-outs // 4)
-    filled, biases = np.zeros((4 * fours, channels, *taps), W.dtype), np.zeros((fours, 4), W.dtype)
-    filled[:outs], biases.reshape(-1)[:outs] = W, b
-    blocks = np.ascontiguousarray(filled.reshape(fours, 4, channels, *taps).transpose(0, 3, 4, 2, 1))
-    y = _empty((outs, len(row_of), len(col_of), x.shape[3]), x.dtype)
-    kernels.correlate(x, blocks, biases, y, row_of, col_of)
-    return y
-
-
-def _empty(shape, dtype):
-    """A new array that starts on a cache line, 64 bytes: vectors across two lines are loaded at half the speed."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    room = np.empty(size + 63, np.uint8)
-    start = -room.ctypes.data % 64
-    return room[start:start + size].view(dtype).reshape(shape)
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
@@ -175,11 +149,11 @@ class ReLU2d(ReLU):
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, ReLUCache]:
         _check_images(self, x)
-        y = np.maximum(x, 0, out=_empty(x.shape, x.dtype))
+        y = np.maximum(x, 0, out=vectors.empty(x.shape, x.dtype))
         return y, ReLUCache(y)
 
     def backward(self, dy: np.ndarray, cache: ReLUCache) -> tuple[np.ndarray, Grads]:
-        dx = _empty(dy.shape, dy.dtype)
+        dx = vectors.empty(dy.shape, dy.dtype)
         kernels.rectify_back(_runs(dy), _runs(cache.y), _runs(dx))
         return dx, {}
 
@@ -204,7 +178,7 @@ class CReLU2d(PerPixel):
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, CReLU2dCache]:
         _check_images(self, x)
-        y = _empty((2 * len(x), *x.shape[1:]), x.dtype)
+        y = vectors.empty((2 * len(x), *x.shape[1:]), x.dtype)
         kernels.rectify_halves(_runs(x), _runs(y))
         return y, CReLU2dCache(y)
 
@@ -212,7 +186,7 @@ class CReLU2d(PerPixel):
         return np.concatenate([t, -t]) * cache.active
 
     def backward(self, dy: np.ndarray, cache: CReLU2dCache) -> tuple[np.ndarray, Grads]:
-        dx = _empty((len(dy) // 2, *dy.shape[1:]), dy.dtype)
+        dx = vectors.empty((len(dy) // 2, *dy.shape[1:]), dy.dtype)
         kernels.rectify_halves_back(_runs(dy), _runs(cache.y), _runs(dx))
         return dx, {}
 
@@ -236,7 +210,7 @@ class BatchNorm2d(PerPixel):
         if x.ndim != 4 or len(x) != scale.size:
             raise ValueError(f"{self} expects x of shape ({scale.size}, rows, cols, N), got {x.shape}")
         x = np.ascontiguousarray(x)
-        y, xhat, std = _empty(x.shape, x.dtype), _empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
+        y, xhat, std = vectors.empty(x.shape, x.dtype), vectors.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
         runs = [array.reshape(len(x), -1) for array in (x, y, xhat)]
         kernels.normalise_images(*runs, std, scale, shift, self.layer.eps)
         if not np.isfinite(std).all() or not std.all():
@@ -245,7 +219,7 @@ class BatchNorm2d(PerPixel):
 
     def backward(self, dy: np.ndarray, cache: BatchNormCache) -> tuple[np.ndarray, Grads]:
         xhat, std = cache
-        dx, d_scale, d_shift = _empty(dy.shape, xhat.dtype), np.empty_like(std), np.empty_like(std)
+        dx, d_scale, d_shift = vectors.empty(dy.shape, xhat.dtype), np.empty_like(std), np.empty_like(std)
         runs = [np.ascontiguousarray(dy).reshape(len(dy), -1), xhat.T]
         kernels.normalise_images_back(*runs, std, self.params["scale"], dx.reshape(len(dx), -1), d_scale, d_shift)
         return dx, {"scale": d_scale, "shift": d_shift}
@@ -257,13 +231,13 @@ class BatchNorm2d(PerPixel):
 class Flatten(Layer):
     """Images (channels, rows, cols, N) -> (N, channels * rows * cols): from images to units."""
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
         return x.reshape(-1, x.shape[-1]).T, x.shape
 
-    def tangent(self, t, cache):
+    def tangent(self, t: np.ndarray, cache: tuple[int, ...]) -> np.ndarray:
         return t.reshape(-1, t.shape[-1]).T
 
-    def backward(self, dy, cache):
+    def backward(self, dy: np.ndarray, cache: tuple[int, ...]) -> tuple[np.ndarray, Grads]:
         return np.ascontiguousarray(dy.T).reshape(cache), {}
 
 
@@ -273,19 +247,19 @@ class AveragePool(Layer):
     Rows and columns that do not fill a window are left out, and their dx is 0.
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int):
         super().__init__()
         self.size = arguments.integer("size", size)
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
         if x.ndim != 4 or min(x.shape[1:3]) < self.size:
             raise ValueError(f"{self} expects images of at least {self.size} x {self.size} pixels, got shape {x.shape}")
         return self._mean(x), x.shape
 
-    def tangent(self, t, cache):
+    def tangent(self, t: np.ndarray, cache: tuple[int, ...]) -> np.ndarray:
         return self._mean(t)
 
-    def backward(self, dy, cache):
+    def backward(self, dy: np.ndarray, cache: tuple[int, ...]) -> tuple[np.ndarray, Grads]:
         dx = np.zeros(cache, dy.dtype)
         share = (dy / self.size**2).repeat(self.size, axis=1).repeat(self.size, axis=2)
         dx[:, :share.shape[1], :share.shape[2]] = share

@@ -12,6 +12,7 @@ import hashlib
 import os
 import tarfile
 import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,7 +78,8 @@ def normalised(images: np.ndarray, dtype: type = np.float32) -> np.ndarray:
     return ((images - MEAN[:, None, None]) / STD[:, None, None]).astype(dtype)
 
 
-def load_cifar10(data_home=None, batches=(1, 2, 3, 4, 5), verify=True):
+def load_cifar10(data_home: str | os.PathLike | None = None, batches: int | str | Iterable = (1, 2, 3, 4, 5),
+                 verify: bool = True) -> Dataset:
     """The images of the batches, in the order given, as a Dataset; by default the whole training set.
 
     batches: any of 1 to 5 and "test"; a single one needs no tuple: load_cifar10(batches="test").
@@ -151,7 +153,8 @@ def _records(path, content, verify=True):
 # The download.
 
 
-def fetch_cifar10(data_home=None, url=ARCHIVE.url, progress=None):
+def fetch_cifar10(data_home: str | os.PathLike | None = None, url: str = ARCHIVE.url,
+                  progress: Callable[[Iterable], Iterable] | None = None) -> Path:
     """Download the official archive (170 MB) and write its batches to data_home/cifar-10-batches-bin.
 
     data_home: as in load_cifar10; it is returned, as a Path. Does nothing if all batches are
@@ -205,7 +208,7 @@ def _members(archive):
 # The stand-in.
 
 
-def synthetic_images(n, rng):
+def synthetic_images(n: int, rng: np.random.Generator) -> Dataset:
     """n images of a patch of stripes, as a Dataset; the ten classes are five slopes in two widths.
 
     Class k has stripes at (k mod 5) * 22.5 degrees from horizontal, 4 (k < 5) or 8 pixels apart.

@@ -7,6 +7,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .. import arguments
@@ -16,7 +17,8 @@ TIMEOUT = 60.0         # seconds without a byte
 BLOCK = 2**20          # bytes between two steps of progress
 
 
-def fetch(url, path, size, md5, progress=None):
+def fetch(url: str, path: str | os.PathLike, size: int, md5: str,
+          progress: Callable[[Iterable], Iterable] | None = None) -> Path:
     """Bring the file at `path` to its `size` (bytes) and `md5` (hexadecimal), from url; returns its Path.
 
     What lies at `path` is taken for a beginning, and only the rest is asked for. A server that

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit, prange
 
 from ..kernels import threading_layer
-from .vectors import add_product, add_up, fill, lanes, load, store
+from .vectors import add_product, add_up, empty, fill, lanes, load, store
 
 TURN = threading.Lock()
 
@@ -55,12 +55,23 @@ def reads(outputs, inputs, taps, stride, padding, spacing):
     return table
 
 
+def correlation(x, W, b, row_of, col_of):
+    """A new y[o, i, j, n] = b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n]."""
+    outs, channels, *taps = W.shape
+    fours = -(-outs // 4)
+    whole, biases = np.zeros((4 * fours, channels, *taps), W.dtype), np.zeros((fours, 4), W.dtype)
+    whole[:outs], biases.reshape(-1)[:outs] = W, b
+    blocks = np.ascontiguousarray(whole.reshape(fours, 4, channels, *taps).transpose(0, 3, 4, 2, 1))
+    y = empty((outs, len(row_of), len(col_of), x.shape[3]), x.dtype)
+    correlate(x, blocks, biases, y, row_of, col_of)
+    return y
+
+
 @kernel
 def correlate(x, W, b, y, row_of, col_of):
-    """y[o, i, j, n] <- b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n].
+    """The loops of `correlation`: W (blocks, tap rows, tap cols, channels, 4) and b (blocks, 4) hold the outs by fours.
 
-    W comes as (blocks, kernel rows, kernel cols, channels, 4) and b as (blocks, 4), the outs filled up with zeros to
-    whole fours. Four outs by two vectors stay in registers. The rows of x that a row of y sees are first copied
+    Four outs by two vectors stay in registers. The rows of x that a row of y sees are first copied
     together: their channels lie a power of two apart in x, where few of them fit into a cache at a time.
     """
     blocks, tap_rows, tap_cols, channels, _ = W.shape

@@ -7,19 +7,23 @@ is killed and started again ends with the same weights, bit for bit.
 
 import copy
 import functools
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import arguments
 from ..compose import Chain, freeze, leaves
-from ..layers import BatchNorm, Center
-from . import checkpoint as checkpoints
+from ..layers import BatchNorm, Center, Grads, Layer
+from .checkpoint import CheckpointError, described, load, save
 from .schedules import Schedule
 
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-def softmax_cross_entropy(logits, labels):
+
+def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     """The mean over the batch of -log softmax(logits)[label], and its gradient (softmax - one-hot) / N.
 
     logits (N, classes), labels (N,) integers; returns a float and (N, classes).
@@ -43,15 +47,15 @@ def softmax_cross_entropy(logits, labels):
 class SGD:
     """Momentum: v <- momentum v + g;  p <- p - rate v."""
 
-    def __init__(self, rate=0.1, momentum=0.9):
+    def __init__(self, rate: float = 0.1, momentum: float = 0.9):
         self.rate = arguments.number("rate", rate, low=0.0)
         self.momentum = arguments.number("momentum", momentum, low=0.0, high=1.0)
 
-    def start(self, params):
+    def start(self, params: Grads) -> Grads:
         """The state before the first step: {name: array}."""
         return {f"v.{name}": np.zeros_like(p) for name, p in params.items()}
 
-    def step(self, params, grads, state, rate, count):
+    def step(self, params: Grads, grads: Grads, state: Grads, rate: float, count: int) -> None:
         """Update params and state in place, with the learning rate `rate`."""
         for name, p in params.items():
             v = state[f"v.{name}"]
@@ -68,15 +72,15 @@ class Adam:
     eps must not be 0: a dead unit has m = v = 0.
     """
 
-    def __init__(self, rate=1e-3, b1=0.9, b2=0.999, eps=1e-8):
+    def __init__(self, rate: float = 1e-3, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8):
         self.rate, self.eps = arguments.number("rate", rate, low=0.0), arguments.number("eps", eps, low=1e-30)
         self.b1, self.b2 = (arguments.number(name, b, low=0.0, high=0.9999999) for name, b in (("b1", b1), ("b2", b2)))
 
-    def start(self, params):
+    def start(self, params: Grads) -> Grads:
         """The state before the first step: {name: array}."""
         return {f"{moment}.{name}": np.zeros_like(p) for name, p in params.items() for moment in "mv"}
 
-    def step(self, params, grads, state, rate, count):
+    def step(self, params: Grads, grads: Grads, state: Grads, rate: float, count: int) -> None:
         """Update params and state in place; count is the number of the step, from 1."""
         s = np.sqrt(1 - self.b2**count)
         r = s / (1 - self.b1**count)
@@ -87,7 +91,7 @@ class Adam:
             p -= rate * r * m / (np.sqrt(v) + self.eps * s)
 
 
-def shift_and_flip(images, rng, shift=4):
+def shift_and_flip(images: np.ndarray, rng: np.random.Generator, shift: int = 4) -> np.ndarray:
     """The paper's augmentation of images (N, channels, rows, cols), as a new array.
 
     Each is shifted by up to `shift` pixels in both directions, zeros coming in, and mirrored left to right
@@ -98,7 +102,7 @@ def shift_and_flip(images, rng, shift=4):
     padded = np.zeros((N, channels, rows + 2 * shift, cols + 2 * shift), images.dtype)
     padded[:, :, shift:shift + rows, shift:shift + cols] = images
     top, left = rng.integers(2 * shift + 1, size=(2, N))
-    flip = rng.random(N) < 0.5
+    flip = rng.random((N,)) < 0.5
     r = top[:, None] + np.arange(rows)
     c = np.where(flip[:, None], np.arange(cols)[::-1], np.arange(cols)) + left[:, None]
     return padded[np.arange(N)[:, None, None], :, r[:, :, None], c[:, None, :]].transpose(0, 3, 1, 2)
@@ -117,8 +121,10 @@ class Fitted(NamedTuple):
     watched: list  # what `watch` returned after each epoch
 
 
-def fit(net, images, labels, *, epochs, batch=128, optimiser=None, schedule=None, augment=None, seed=0,
-        checkpoint=None, watch=None, progress=None):
+def fit(net: Chain, images: np.ndarray, labels: np.ndarray, *, epochs: int, batch: int = 128,
+        optimiser: SGD | Adam | None = None, schedule: Schedule | None = None, augment: Augment | None = None,
+        seed: int = 0, checkpoint: str | os.PathLike | None = None, watch: Callable[[Chain], Any] | None = None,
+        progress: Callable[[Iterable], Iterable] | None = None) -> Fitted:
     """Train a copy of `net` by minibatches on images (n, channels, rows, cols) and labels (n,): a Fitted.
 
     optimiser: Adam() if None. schedule: one of schedules.py that lasts for all epochs, or None for a constant rate.
@@ -134,12 +140,12 @@ def fit(net, images, labels, *, epochs, batch=128, optimiser=None, schedule=None
     _check_last_batch(net, len(images), batch)
     _rate(optimiser, schedule, epochs * steps - 1, [])  # one that ends too early is refused here
     params, state = net.params, optimiser.start(net.params)
-    run = {"losses": [], "rates": [], "watched": []}
+    run: dict[str, list] = {"losses": [], "rates": [], "watched": []}
     arrays = {f"p.{name}": array for name, array in params.items()} | state
     if checkpoint is not None:
         shapes = {"net": net, "images": images, "labels": labels, "batch": batch, "seed": seed, "optimiser": optimiser,
                   "schedule": schedule, "augment": augment}
-        identity = {name: checkpoints.described(name, value) for name, value in shapes.items()}
+        identity = {name: described(name, value) for name, value in shapes.items()}
         run |= _finished(checkpoint, identity, arrays, epochs)
     todo = range(len(run["losses"]), epochs)
     for epoch in todo if progress is None else progress(todo):
@@ -155,7 +161,7 @@ def fit(net, images, labels, *, epochs, batch=128, optimiser=None, schedule=None
         if watch is not None:
             run["watched"].append(watch(net))
         if checkpoint is not None:
-            checkpoints.save(checkpoint, identity, arrays, run)
+            save(checkpoint, identity, arrays, run)
     return Fitted(net, run["losses"], run["rates"], run["watched"])
 
 
@@ -163,9 +169,9 @@ def _finished(path, identity, arrays, epochs):
     """What a checkpoint knows of the epochs that are finished; the arrays are filled from it. {} if there is none."""
     if not Path(path).exists():
         return {}
-    run = checkpoints.load(path, identity, arrays)
+    run = load(path, identity, arrays)
     if len(run["losses"]) > epochs:
-        raise checkpoints.CheckpointError(f"{path} holds {len(run['losses'])} epochs, more than the {epochs} that are "
+        raise CheckpointError(f"{path} holds {len(run['losses'])} epochs, more than the {epochs} that are "
                                           "asked for; take another path or delete it")
     return run
 
@@ -234,7 +240,7 @@ def _culprit(net, images):
     return None
 
 
-def loss_gradient(net, images, labels):
+def loss_gradient(net: Layer, images: np.ndarray, labels: np.ndarray) -> tuple[float, Grads]:
     """The loss of a batch of images (N, channels, rows, cols), and its gradient with respect to every parameter."""
     logits, cache = net.forward(batch_last(images))
     loss, dlogits = softmax_cross_entropy(logits, labels)
@@ -242,12 +248,13 @@ def loss_gradient(net, images, labels):
     return loss, grads
 
 
-def batch_last(images):
+def batch_last(images: np.ndarray) -> np.ndarray:
     """Images as they are stored, (N, channels, rows, cols), as layers take them, (channels, rows, cols, N)."""
     return np.ascontiguousarray(np.moveaxis(arguments.array("images", images, ndim=4, finite=False), 0, -1))
 
 
-def accuracy(net, images, labels, statistics_from, batch=500):
+def accuracy(net: Layer, images: np.ndarray, labels: np.ndarray, statistics_from: np.ndarray,
+             batch: int = 500) -> float:
     """The fraction of images classified correctly, with the batch statistics of the images `statistics_from`.
 
     The net is frozen on those, all at once (some hundred training images): the result does not depend on `batch`.
@@ -261,7 +268,7 @@ def accuracy(net, images, labels, statistics_from, batch=500):
     return right / len(labels)
 
 
-def cast(net, dtype):
+def cast(net: Layer, dtype: type) -> Any:
     """A copy of the net with its parameters as float32 or float64."""
     if not np.issubdtype(dtype, np.floating):
         raise ValueError(f"dtype must be a floating type, got {dtype}")

@@ -42,6 +42,20 @@ def lanes(array):
     return VECTOR_BYTES // array.itemsize
 
 
+def filled(x):
+    """x (..., N), contiguous, its last axis filled up with zeros to whole vectors."""
+    missing = -x.shape[-1] % lanes(x)
+    return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)]) if missing else np.ascontiguousarray(x)
+
+
+def empty(shape, dtype):
+    """A new array that starts on a cache line, 64 bytes: vectors across two lines are loaded at half the speed."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    room = np.empty(size + 63, np.uint8)
+    start = -room.ctypes.data % 64
+    return room[start:start + size].view(dtype).reshape(shape)
+
+
 @instruction(lanes, lambda array: types.intp, types.Array)
 def _lanes(context, builder, signature, arguments):
     return context.get_constant(types.intp, Vector(signature.args[0].dtype).size)
