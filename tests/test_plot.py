@@ -1,6 +1,8 @@
 """Panels draw what they are given, in the house style and in no other's way; a figure is saved whole or not at all."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import is_color_like, to_rgb
 
 from minishatter import plot
 
@@ -209,3 +211,39 @@ def test_architectures_can_be_told_apart():
     drawn = [to_rgb(plot.COLOUR[name]) for name in ("feedforward", "resnet", "resnet 0.1", "highway", "brown", "white")]
     distances = [np.linalg.norm(np.subtract(a, b)) for i, a in enumerate(drawn) for b in drawn[:i]]
     assert min(distances) > 0.3  # in the unit cube of red, green, blue
+
+
+# One colour for one thing.
+
+COLOUR_ARGUMENTS = {"color", "c", "colour", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor", "ecolor"}
+
+
+def colours_of_its_own(tree):
+    """Colours that a source does not take from plot.COLOUR; black and none are no one's."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"#[\da-fA-F]{6}|C\d",
+                                                                                           node.value):
+            yield node.value
+        if isinstance(node, ast.keyword) and node.arg in COLOUR_ARGUMENTS and isinstance(node.value, ast.Constant):
+            if node.value.value not in ("black", "none", None) and is_color_like(node.value.value):
+                yield node.value.value
+
+
+SOURCES = [path for folder in ("minishatter", "tutorials") for path in sorted((ROOT / folder).rglob("*.py"))
+           if path.name != "plot.py"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_colours_come_from_the_table(path):
+    assert list(colours_of_its_own(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize("text", ["ax.plot(x, color='#D55E00')", "COLOURS = ['#d55e00']", "ax.plot(x, c='red')",
+                                  "ax.bar(x, color='C1')", "ax.text(0, 0, '', color='tab:blue')"])
+def test_a_colour_of_its_own_is_found(text):
+    assert list(colours_of_its_own(ast.parse(text)))
+
+
+def test_no_two_kinds_of_net_share_a_colour():
+    nets = {name: colour for name, colour in plot.COLOUR.items() if name not in ("theory", "paper")}
+    assert len(set(nets.values())) == len(nets)

@@ -10,7 +10,7 @@ paper, measured.
 # %%
 import numpy as np
 
-from minishatter import Chain, Dense, ReLU, gradients, intervals, nets, plot, stats
+from minishatter import Chain, Center, Dense, ReLU, gradients, intervals, nets, plot, stats
 from minishatter.report import Report
 from minishatter.running import quick
 
@@ -50,6 +50,23 @@ rng = np.random.default_rng(SEED)
 brown, white = stats.brown_noise((RUNS, x.size), rng), stats.white_noise((RUNS, x.size), rng)
 
 # %% [markdown]
+# **Centering by hand**, for one of the nets (b). Behind each hidden weight matrix the mean over the batch is
+# subtracted, so that a unit is on for about half of the inputs. A unit's slope stays: the mean is held constant.
+
+# %%
+value, slope = x[:, None], np.ones((x.size, 1))
+layers = list(feedforward(np.random.default_rng(SEED)))
+for layer in layers:
+    if isinstance(layer, Dense):
+        value, slope = value @ layer.params["W"] + layer.params["b"], slope @ layer.params["W"]
+    elif isinstance(layer, Center):
+        value = value - value.mean(axis=0)
+    else:
+        value, slope = np.maximum(value, 0), slope * (value > 0)
+gap = np.abs(slope[:, 0] - gradients.input_gradient(Chain(*layers), x)).max()
+print(f"f'(x) of 24 centred layers, by hand and by gradients.input_gradient: at most {gap:.0e} apart")
+
+# %% [markdown]
 # One run of each, above its matrix |(g - mean g)(g - mean g)^T| / var g. The matrix of one
 # run has rank one: it is a way of *looking* at g, not an estimate of a covariance.
 
@@ -65,6 +82,12 @@ for (title, ensemble, colour), top, bottom in zip(COLUMNS, *axes):
 axes[0, 0].set_ylabel("gradient of one net")
 axes[1, 0].set_ylabel("covariance of one net")
 plot.save(fig, report.figure)
+
+# %% [markdown]
+# **What you see.** The gradient of one layer is a random walk that moves in the middle, where the kinks are. That of 24
+# centred layers forgets itself within 0.63 grid steps, as white noise does: at the next point of the grid it is
+# another number. The resnet has 50 layers and stays between the two. In the matrices a walk shows large patches, noise
+# shows none. The nets (b) agree with the paper in shape and differ in scale: their spread is 0.99, its figure has 0.05.
 
 # %% [markdown]
 # The paper's panels show one run each, so its numbers are compared with the spread over

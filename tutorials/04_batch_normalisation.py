@@ -56,7 +56,7 @@ for name in NETS:
 # active the units are, and how long the runs of equal state along a row are (contiguity).
 
 # %%
-COLOURS = {"feedforward": "#E69F00", "feedforward with BN": plot.COLOUR["feedforward"],
+COLOURS = {"feedforward": plot.COLOUR["plain"], "feedforward with BN": plot.COLOUR["feedforward"],
            "resnet with BN": plot.COLOUR["resnet"]}
 fig = plot.page((11, 11))
 top, bottom = fig.subfigures(2, 1, height_ratios=[1, 2.2])

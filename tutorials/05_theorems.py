@@ -202,8 +202,8 @@ donsker = intervals.brownian_test(walks, times)
 # Lines: the theorem (full), infinite width (dotted), the law under centering (dashed).
 
 # %%
-orange, blue, green, pink, grey = (plot.COLOUR[name] for name in ("feedforward", "resnet", "resnet 0.1", "highway",
-                                                                  "white"))
+orange, plain, blue, pink = (plot.COLOUR[name] for name in ("feedforward", "plain", "resnet", "highway"))
+centred, normalised = plot.shades(orange, 2)
 STYLES = {"s": 5, "o": 5, ".": 8}
 
 
@@ -232,15 +232,15 @@ def panel(ax, title, name, label, colour, drawn, infinite):
 fig, axes = plot.panels(2, 4, (14.5, 6.6))
 fine = np.arange(1, DEPTHS[-1] + 1)
 panel(axes[0, 0], "Theorem 1: feedforward", "Theorem 1", r"$2^{-L}$", orange,
-      {"plain": grey, "BN": orange, "centred": green}, wide.neuron_correlation)
-panel(axes[0, 1], "Theorem 2: resnet without BN", "Theorem 2", r"$(3/4)^L$", blue, {"resnet": grey},
+      {"plain": plain, "BN": normalised, "centred": centred}, wide.neuron_correlation)
+panel(axes[0, 1], "Theorem 2: resnet without BN", "Theorem 2", r"$(3/4)^L$", blue, {"resnet": plain},
       lambda L: wide.neuron_correlation(L, skip=1.0))
-panel(axes[0, 2], "Corollary 1: highway", "Corollary 1, gamma2 = sqrt(1/L)", r"$(1 - 1/2L)^L$", pink, {"highway": grey},
-      lambda L: wide.neuron_correlation(L, skip=(1 - 1 / L)**0.5, branch=L**-0.5))
+panel(axes[0, 2], "Corollary 1: highway", "Corollary 1, gamma2 = sqrt(1/L)", r"$(1 - 1/2L)^L$", pink,
+      {"highway": plain}, lambda L: wide.neuron_correlation(L, skip=(1 - 1 / L)**0.5, branch=L**-0.5))
 axes[0, 2].axhline(np.exp(-0.5), color="black", linewidth=0.6)
 fine = np.arange(2, LONG_DEPTHS[-1] + 1)
 for ax, part, ylabel in ((axes[1, 0], 1, "correlation R"), (axes[1, 1], 0, "variance C(i, i)")):
-    for beta, colour in zip(BETAS, (blue, pink, green)):
+    for beta, colour in zip(BETAS, (plot.COLOUR[name] for name in ("resnet", "resnet 0.3", "resnet 0.1"))):
         measurements = [real_nets[beta, L] for L in LONG_DEPTHS]
         points(ax, LONG_DEPTHS, measurements, part, colour, rf"$\beta$ = {beta:g}", "o", hollow=True)
         for law, style in ((theory.batchnorm_resnet, "-"), (theory.centred_resnet, "--")):
@@ -251,7 +251,7 @@ for ax, part, ylabel in ((axes[1, 0], 1, "correlation R"), (axes[1, 1], 0, "vari
     ax.legend()
 axes[1, 1].set_yscale("log")
 ax = axes[1, 2]
-for (name, samples), colour in zip(squares.items(), (orange, pink, blue)):
+for (name, samples), colour in zip(squares.items(), plot.shades(blue, 3)):
     steps = np.arange(1, samples.size + 1)
     ax.loglog(steps, np.cumsum(samples) / steps, color=colour, label=name)
 ax.axhline(2, color="black", linewidth=0.8, label="Theorem 3")

@@ -28,6 +28,16 @@ def rng(*key):
 
 
 # %% [markdown]
+# **By hand.** Three numbers into two, by a random W. A rectifier of each sign loses nothing, and mirrored weights put
+# the halves together.
+
+# %%
+W, u = rng(4).standard_normal((3, 2)), rng(5).standard_normal((4, 3))
+halves = np.concatenate([np.maximum(u, 0), np.maximum(-u, 0)], axis=1)  # CReLU: (4, 6)
+mirrored = np.concatenate([W, -W])                                      # (6, 2)
+print(f"CReLU(u) (W, -W) and u W are at most {np.abs(halves @ mirrored - u @ W).max():.0e} apart")
+
+# %% [markdown]
 # **On the line.** The gradient of a He-initialised CReLU net, of a looks-linear one, and of the second kind: a PReLU
 # whose slope starts at 1, on orthogonal weights. The last two are constant: one piece.
 
@@ -45,7 +55,7 @@ for name in list(KINDS)[1:]:
                        "looks-linear: the net is linear at initialisation", 0.0, spread, tolerance=1e-10))
 
 # %% [markdown]
-# **On images.** A looks-linear convnet has delta-orthogonal kernels: zero but for the centre tap, an orthogonal matrix,
+# **On images.** A looks-linear convnet has delta-orthogonal filters: zero but for the centre tap, an orthogonal matrix,
 # mirrored. We check superposition, f(2 x - 3 z) = 2 f(x) - 3 f(z), that all images have one gradient, and that each
 # layer's matrix is orthogonal.
 
@@ -124,33 +134,30 @@ print(report.claim(f"{DEPTH} layers, mirror broken by {NOISES[0]:g} of the weigh
                    "looks-linear: stays smooth near the start", 0.0, small, in_kind=0.5, beyond=True))
 
 # %%
-fig, axes = plot.panels(1, 3, (11, 3.6))
-COLOURS = ["#E69F00", "#CC79A7", "#56B4E9"]
+fig, axes = plot.panels(1, 2, (11, 3.9))
+COLOURS = [plot.COLOUR[name] for name in ("CReLU", "looks-linear", "leaky")]
 for (name, g), colour, width in zip(lines.items(), COLOURS, (1.0, 3.0, 1.4)):
     axes[0, 0].plot(x, g, color=colour, label=name, linewidth=width)
 axes[0, 0].set(title=f"At initialisation, {DEPTH} layers", xlabel="x", ylabel="f'(x)")
 axes[0, 0].legend()
-for row, label in enumerate(("superposition", "gradient over images", "orthogonality")):
-    errors = [max(exact[depth][row], 1e-18) for depth in CONV_DEPTHS]
-    axes[0, 1].plot(CONV_DEPTHS, errors, "o-", label=label, markersize=4)
-axes[0, 1].axhline(1e-10, color="black", linewidth=0.8, linestyle=":")
-axes[0, 1].set(title="Looks-linear convnets", xlabel="depth", ylabel="error in float64; 0 is drawn at 1e-18",
-               xscale="log", yscale="log", ylim=(3e-19, 1e-8))
-axes[0, 1].set_xticks(CONV_DEPTHS, CONV_DEPTHS)
-axes[0, 1].minorticks_off()
-axes[0, 1].legend()
 for kind, keys, colour, label in (("mirror", NOISES, COLOURS[1], "CReLU, noise e on the weights"),
                                   ("slope", SLOPES, COLOURS[2], "PReLU, slope 1 - e")):
     distance = [key if kind == "mirror" else 1 - key for key in keys]
     value, low, high = np.transpose([rough[kind, key] for key in keys])
-    axes[0, 2].errorbar(distance, value, [value - low, high - value], color=colour, marker="o", markersize=4, capsize=2,
+    axes[0, 1].errorbar(distance, value, [value - low, high - value], color=colour, marker="o", markersize=4, capsize=2,
                         label=label)
-axes[0, 2].axhline(he, color=COLOURS[0], linewidth=1, label="CReLU, He")
-axes[0, 2].set(title="Leaving the linear net", xlabel="distance e from looking linear", xscale="log", yscale="log",
+axes[0, 1].axhline(he, color=COLOURS[0], linewidth=1, label="CReLU, He")
+axes[0, 1].set(title="Leaving the linear net", xlabel="distance e from looking linear", xscale="log", yscale="log",
                ylabel="total variation of f'")
-axes[0, 2].legend()
+axes[0, 1].legend()
 plot.save(fig, report.figure)
 report.write()
+
+# %% [markdown]
+# **What you see.** Left: 24 layers with mirrored weights have a constant gradient, and so has the PReLU net of slope 1,
+# to 5e-14 of its size; with He weights the same CReLU net is ragged. A looks-linear convnet of 198 layers is linear to
+# 3e-15. Right: the further the halves drift apart, the rougher the gradient. Noise of a tenth of the weights makes
+# it a third as rough as the He net's, and so does a PReLU whose slope has gone from 1 to 0.9.
 
 # %% [markdown]
 # **Try.** Which e makes the looks-linear net as rough as a 4-layer He net? Train one (tutorial 09) and measure how far

@@ -152,7 +152,10 @@ def accuracy_claims(report, by_cell):
 
 
 # %%
-COLOURS = dict(zip(KINDS, ("#CC79A7", "#009E73", "#0072B2", "#D55E00", "#E69F00", "#56B4E9", "#777777", "#000000")))
+COLOURS = {"CReLU, LL": plot.COLOUR["looks-linear"], "resnet": plot.COLOUR["resnet 0.1"],
+           "ReLU + BN": plot.COLOUR["feedforward"], "ReLU": plot.COLOUR["plain"]}
+for first, second, name in (("CReLU + BN", "CReLU", "CReLU"), ("linear", "linear, orthogonal", "linear")):
+    COLOURS[first], COLOURS[second] = plot.shades(plot.COLOUR[name], 2)
 
 
 def draw_law(axes, ranges, largest):

@@ -13,7 +13,7 @@ from collections import Counter
 
 import numpy as np
 
-from minishatter import freeze, gradients, intervals, nets, plot, regions, stats, wide
+from minishatter import Chain, Dense, ReLU, freeze, gradients, intervals, nets, plot, regions, stats, wide
 from minishatter.report import Report
 from minishatter.running import progress, quick
 
@@ -39,6 +39,18 @@ def centred(depth, width, run):
     rng = np.random.default_rng([SEED, depth, width, run])
     return freeze(nets.feedforward(depth, width, norm="center", rng=rng), x[:, None])
 
+
+# %% [markdown]
+# **One layer by hand.** f(x) = sum over u of w_u relu(v_u x + b_u) has one kink for each unit, at -b_u / v_u, and f'
+# jumps there by w_u |v_u|.
+
+# %%
+draws = np.random.default_rng(SEED)
+v, b, w = draws.normal(size=(3, 4))
+order = np.argsort(-b / v)
+print("kinks", (-b / v)[order].round(3), "jumps", (w * np.abs(v))[order].round(3))
+small = regions.exact_gradient(Chain(Dense(v[None], b), ReLU(), Dense(w[:, None])), -100.0, 100.0)
+print("by regions:", small.breakpoints[1:-1].round(3), np.diff(small.values).round(3))
 
 # %% [markdown]
 # **One step of the paper's grid.** A centred net of 24 layers: between two neighbouring points of
@@ -215,7 +227,7 @@ print(report.claim("spacing below which 24 centred layers stop looking white, in
 
 # %%
 fig, axes = plot.panels(2, 3, (11, 6.6))
-orange, blue, green, grey = (plot.COLOUR[name] for name in ("feedforward", "resnet", "resnet 0.1", "white"))
+orange, plain_colour, grey = (plot.COLOUR[name] for name in ("feedforward", "plain", "white"))
 ax = axes[0, 0]
 ax.stairs(between.values, 1000 * between.breakpoints, baseline=None, color=orange, linewidth=1.0)
 ax.plot([1000 * a, 1000 * b], [g_a, g_b], "o", color="black", markersize=6, clip_on=False)
@@ -230,8 +242,9 @@ ax.set(title=f"... and which layers they are in:\nadds up to {g_b - g_a:+.2f}", 
 
 ax = axes[0, 2]
 bins = np.linspace(LOW, HIGH, 33)
-for depth, colour, label in ((1, blue, "1 layer"), (24, green, "24 layers")):
-    ax.hist(kinks[depth], bins, density=True, histtype="step", linewidth=1.4, color=colour, label=label)
+for depth, colour in zip((1, 24), plot.shades(plain_colour, 2)):
+    ax.hist(kinks[depth], bins, density=True, histtype="step", linewidth=1.4, color=colour,
+            label="1 layer" if depth == 1 else f"{depth} layers")
 cauchy = 1 / (1 + bins**2) / (2 * np.arctan(2))
 ax.plot(bins, cauchy, color="black", linestyle="--", label="Cauchy")
 ax.set(title="Where the kinks are\n(no normalisation)", xlabel="x", ylabel="density")
@@ -239,10 +252,10 @@ ax.legend()
 
 ax = axes[1, 0]
 for depth in DEPTHS:
-    ax.loglog(np.full(RUNS, depth * WIDTH), pieces[depth], ".", color=blue,
+    ax.loglog(np.full(RUNS, depth * WIDTH), pieces[depth], ".", color=plain_colour,
               label="no normalisation" if depth == 1 else None)
 for width in WIDTHS[:-1]:
-    ax.loglog(np.full(RUNS, 10 * width), by_width[width], ".", color=blue)
+    ax.loglog(np.full(RUNS, 10 * width), by_width[width], ".", color=plain_colour)
 ax.loglog([depth * WIDTH for depth in ACF_DEPTHS], list(counts.values()), "s", color=orange, label="centred")
 units = np.array([1, DEPTHS[-1]]) * WIDTH
 ax.loglog(units, 0.705 * units, color="black", linestyle="--", label="0.705 per unit")
@@ -269,9 +282,9 @@ ax.legend(loc="lower left")
 plot.save(fig, report.figure)
 
 # %% [markdown]
-# **In words.** Without normalisation there are about as many pieces per unit in 50 layers as in one, and such nets
+# **What you see.** Without normalisation there are about as many pieces per unit in 50 layers as in one, and such nets
 # hardly shatter. Centering keeps the units busy: the flips grow by a fifth per layer, exponentially with depth, and
-# the correlation length shrinks at that rate. But a piece is no unit of forgetting: it takes about a hundred
+# the correlation length shrinks at that rate. One flip is not enough to forget: it takes about a hundred
 # flips to bring the ACF to 1/e. And white noise is a matter of the grid: below half the
 # spacing of the paper's, 24 layers no longer look white, and at a hundredth of it neighbours correlate at 0.95.
 
