@@ -142,6 +142,11 @@ print(f"sum of dx times xhat:     {np.abs((dx * xhat).sum(axis=0)).max():.0e}")
 # %% [markdown]
 # **The staircase.** f is piecewise linear, so f' is piecewise constant. It jumps where a
 # unit switches, at x = -b_u / v_u, by w_u |v_u|.
+#
+# **Claims.** Here and in all later tutorials `report.claim` compares a measured number with a predicted one. It
+# *agrees* if the predicted number lies in the measured interval, widened by the tolerance: here what rounding can do,
+# elsewhere the error with which a printed figure can be read. It *agrees in kind* if the measured number is within the
+# distance `in_kind`. Else it *differs*. The widths are set before looking.
 
 # %%
 x = np.linspace(-2.5, 2.5, POINTS)
@@ -166,11 +171,11 @@ print(report.claim("tangent minus backward, largest over the grid", "derived; bo
 fig, axes = plot.panels(2, 1, (7, 5), sharex=True)
 value, _ = net.forward(x[:, None])
 top, bottom = axes[:, 0]
-top.plot(x, value, color=plot.COLOUR["feedforward"])
+top.plot(x, value, color=plot.COLOUR["plain"])
 top.plot(kinks[inside], net.forward(kinks[inside][:, None])[0], "o", color="black", markersize=5)
 top.set_ylabel("f(x)")
 top.set_title("A rectifier net with five units: piecewise linear")
-bottom.plot(x, g, color=plot.COLOUR["feedforward"])
+bottom.plot(x, g, color=plot.COLOUR["plain"])
 for kink, jump in zip(kinks[inside], jumps[inside]):
     bottom.axvline(kink, color="black", linewidth=0.6, linestyle=":")
     bottom.annotate(f"{jump:+.2f}", (kink, 1.0), xycoords=("data", "axes fraction"), ha="center", fontsize=8)

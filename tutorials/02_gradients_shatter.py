@@ -71,7 +71,7 @@ print(f"f'(x) of 24 centred layers, by hand and by gradients.input_gradient: at 
 # run has rank one: it is a way of *looking* at g, not an estimate of a covariance.
 
 # %%
-COLUMNS = [("(a) 1 layer", layer_1, "feedforward"), ("(b) 24 layers, centred", layer_24, "feedforward"),
+COLUMNS = [("(a) 1 layer", layer_1, "plain"), ("(b) 24 layers, centred", layer_24, "feedforward"),
            (r"(c) 50-layer resnet, $\beta$ = 0.1", resnet_50, "resnet 0.1"),
            ("(d) brown noise", brown, "brown"), ("(e) white noise", white, "white")]
 fig, axes = plot.panels(2, 5, (11, 4.2), height_ratios=[1, 1.1])
