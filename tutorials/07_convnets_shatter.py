@@ -271,8 +271,8 @@ print(report.claim(f"effective rank, through minus held, both kinds, {', '.join(
 # %% [markdown]
 # **Between two images.** Effective rank compares images that have nothing to do with each other. How soon does a
 # gradient forget itself on the way from one image to another? `probe.along` walks there in 256 points, all batch
-# statistics held at those of a minibatch. In nets of 24 layers the feedforward gradient has forgotten itself at the next
-# point, within 0.003 of the way; the resnet's lasts for 0.12 [0.03, 0.21] of it.
+# statistics held at those of a minibatch. In nets of 24 layers the feedforward gradient has forgotten itself at the
+# next point, within 0.003 of the way; the resnet's lasts for 0.12 [0.03, 0.21] of it.
 
 # %%
 WALK, PAIRS = (16, 5) if quick() else (256, 8)
