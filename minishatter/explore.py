@@ -93,8 +93,6 @@ class Window:
         plot.raster(raster, np.zeros((POINTS, 1), dtype=bool))
         self.raster, = raster.images
         raster.set(title="active units of the last layer", xlabel="x", ylabel="units")
-        for image in (self.covariance, self.raster):
-            image.set_interpolation("antialiased")  # 256 points into fewer pixels without stripes
         self.word = self.fig.text(0.02, 0.31, "", fontsize=15, weight="bold")
         table = {"va": "top", "linespacing": 1.6}
         self.fig.text(0.02, 0.28, "\n".join(_table(None)), **table)

@@ -58,7 +58,7 @@ class _Strip:
             middle.axhline(0.0, color=plot.COLOUR["theory"], linewidth=0.6)
             middle.plot(np.arange(LAGS + 1), np.zeros(LAGS + 1), color=plot.COLOUR[name])
             middle.set(xlim=(0, LAGS), ylim=(-0.7, 1), xlabel="lag")
-            plot.matrix(bottom, np.zeros((POINTS, POINTS)), high=4).set_interpolation("antialiased")
+            plot.matrix(bottom, np.zeros((POINTS, POINTS)), high=4)
             top.set_title(f"{title}\n")
         for ax, label in zip(axes[:, 0], ("f'(x) / RMS", "autocorrelation", "covariance of one net")):
             ax.set_ylabel(label)

@@ -26,7 +26,7 @@ COLOUR = {"feedforward": "#D55E00", "plain": "#E69F00", "resnet": "#0072B2", "re
 
 STYLE: Any = {"figure.dpi": 100, "savefig.dpi": 110, "figure.constrained_layout.use": True, "font.size": 9,
          "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8,
-         "lines.linewidth": 1.2, "legend.frameon": False, "legend.fontsize": 8, "image.interpolation": "nearest",
+         "lines.linewidth": 1.2, "legend.frameon": False, "legend.fontsize": 8, "image.interpolation": "antialiased",
          "svg.hashsalt": "minishatter"}  # else the names inside an SVG are random
 
 # What each format would say about when and by what it was written. Without, the same figure is the same file.
