@@ -229,7 +229,7 @@ SHARED = {
 def test_the_students_folder_has_no_grader_and_no_solution_elsewhere(released):
     names = {path.relative_to(released / "student").as_posix() for path in (released / "student").rglob("*.*")}
     assert not [name for name in names if re.search("coursework|TEACHING|RUBRIC|SOLUTIONS|seed|autograder", name)]
-    for path in (released / "student").rglob("*.*"):
+    for path in filter(Path.is_file, (released / "student").rglob("*")):
         assert SECRET.encode() not in path.read_bytes()
     for task in manifest.TASKS:  # the lesson that a task names is there, and prepares for it
         lesson, = (released / "student" / "tutorials").glob(f"{task.tutorial}_*.py")

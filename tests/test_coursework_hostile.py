@@ -102,7 +102,7 @@ ATTACKS = [
             try: os.write(handle, b'\\xff' * 99)
             except OSError: pass""", NONE, "no plain array"),
     Attack("sending its own message", """
-        import os, wire
+        import os, sys; wire = sys.modules['wire']
         for handle in range(3, 64):
             try: os.write(handle, wire.pack({'passed': 1, 'score': 8}))
             except OSError: pass""", NONE, "dx is missing|no plain array"),
@@ -118,11 +118,12 @@ ATTACKS = [
         np.allclose = np.array_equal = lambda *a, **k: True
         np.linalg.norm = np.abs = np.isfinite = lambda *a, **k: 0.0""", NONE, "relative error", WRONG),
     Attack("monkeypatching pytest", "import pytest; pytest.fail = lambda *a, **k: None", NONE,
-           "ModuleNotFoundError", WRONG),
+           "relative error", WRONG),
     Attack("monkeypatching the comparison", """
-        import trials.compare
-        for number, trial in trials.TRIALS.items(): trials.TRIALS[number] = trial._replace(tolerance={'dx': 1e9})
-        trials.compare.difference = trials.compare.looked = lambda *a: None""", NONE, "relative error", WRONG),
+        import importlib, sys
+        trials, compare = sys.modules['trials'], importlib.import_module('trials.compare')
+        for number, trial in trials.TRIALS.items(): trials.TRIALS[number] = trial._replace(spread={'dx': 1e9})
+        compare.difference = compare.looked = lambda *a: None""", NONE, "relative error", WRONG),
     Attack("replacing the child's own functions", """
         import sys
         main = sys.modules['__main__']

@@ -80,7 +80,7 @@ import sys
 from minishatter import report
 for k in range(20):
     tutorial = report.Report(f"{10 * int(sys.argv[1]) + k % 10:02}_x")
-    tutorial.claim(f"claim {k}", "p", 1, 1, (1, 1))
+    tutorial.claim(f"claim {k}", "p", 1, 1)
     tutorial.write()
 """
 
@@ -92,7 +92,7 @@ def test_runs_at_one_table_do_not_undo_each_other(here):
     runs = [subprocess.Popen([sys.executable, "-c", MANY, str(k)], env=env) for k in range(1, 5)]
     assert [run.wait(timeout=120) for run in runs] == [0] * 4
     text = Path("REPLICATION.md").read_text()
-    assert text.count("\n## ") == 41  # the summary is one
+    assert text.count("\n## ") == 42  # two are summaries, of the two parts
     assert text.count("| claim 1") == 40 and "| claim 0 |" not in text  # the second ten of each process
     assert os.listdir() == ["REPLICATION.md"]
 
@@ -130,5 +130,5 @@ def test_the_table_is_written_also_where_there_are_no_locks(here, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", None)  # makes the import fail
     monkeypatch.setenv("MINISHATTER_FIGURES", str(here / "new"))
     tutorial = report.Report("01_x")
-    tutorial.claim("a", "p", 1, 1, (1, 1))
+    tutorial.claim("a", "p", 1, 1)
     assert "## 01 x" in tutorial.write().read_text()
