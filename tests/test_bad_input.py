@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from minishatter import (arguments, check, compose, explore, files, film, gradients, init, intervals, layers, look,
-                         nets, plot, probe, regions, report, running, stats, sweep, theory, wide)
+                         nets, norms, plot, probe, regions, report, running, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
 from minishatter.intervals import Interval
@@ -103,6 +103,11 @@ LAYERS = [
     bad("x a vector", BatchNorm(5).forward, np.ones(5)),
     bad("x of the wrong width", BatchNorm(5).freeze, np.ones((7, 3))),
     bad("x of width 1, which would broadcast", BatchNorm(5).freeze, np.ones((7, 1))),
+    *(bad(text, *call) for norm in (norms.LayerNorm, norms.RMSNorm) for text, *call in (
+        ("units zero", norm, 0), ("units a float", norm, 5.0), ("eps negative", norm, 5, -1e-5),
+        ("x of the wrong width", norm(5).forward, np.ones((7, 3))), ("x a vector", norm(5).forward, np.ones(5)),
+        ("x whose size overflows", norm(5).forward, 1e200 * np.arange(35.0).reshape(7, 5)),
+        ("x without a size", norm(5, 0.0).forward, np.zeros((7, 5))))),
 ]
 
 NARROW = Sum(Identity(), Dense(np.ones((5, 1))))  # its branches are (N, 5) and (N, 1)
@@ -761,10 +766,9 @@ ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
-                   wide, look, explore, film, sweep, files, running, report, plot, conv, filters, convnets, schedules,
-                   train, checkpoint, clusters,
-                   data, download):
+    for module in (arguments, layers, norms, compose, init, nets, check, gradients, intervals, stats, probe, regions,
+                   theory, wide, look, explore, film, sweep, files, running, report, plot, conv, filters, convnets,
+                   schedules, train, checkpoint, clusters, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -30,6 +30,7 @@ ARROWS = {
     "explore": {"gradients", "look", "plot"},
     "film": {"arguments", "files", "gradients", "look", "nets", "plot"},
     "layers": {"arguments"},
+    "norms": {"arguments", "layers"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
     "nets": {"arguments", "init", "compose", "layers"},
