@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from minishatter import (arguments, check, compose, explore, files, film, gradients, init, intervals, layers, look,
-                         nets, norms, plot, probe, regions, report, running, stats, sweep, theory, wide)
+                         nets, norms, plot, pointwise, probe, regions, report, running, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
 from minishatter.intervals import Interval
@@ -555,6 +555,17 @@ WIDE = [
     bad("slope too large", wide.gradient_correlation, GRID, 3, slope=1e9),
     bad("hidden_bias_std negative", wide.gradient_correlation, GRID, 3, hidden_bias_std=-1.0),
     bad("wrt unknown", wide.gradient_correlation, GRID, 3, wrt="weights"),
+    bad("c above 1", wide.composed, [], 1.5),
+    bad("maps of numbers", wide.composed, [0.5]),
+    bad("slope NaN", wide.rectifier_map, NAN),
+    bad("q zero", wide.activation_map, np.tanh, np.tanh, 0.0),
+    bad("bias negative", wide.activation_map, np.tanh, np.tanh, bias=-1.0),
+    bad("nodes one", wide.activation_map, np.tanh, np.tanh, nodes=1),
+    bad("q without a critical point", wide.critical, lambda z: 2 + np.tanh(z), pointwise.TANH.slope, 0.5),
+    bad("branch_map a number", wide.skip_map, 0.5),
+    bad("skip and branch both 0", wide.skip_map, wide.rectifier_map(), 0.0, 0.0),
+    bad("x text", pointwise.erf, "abc"),
+    bad("activation a function", pointwise.Pointwise, np.tanh),
 ]
 
 FILES = [
@@ -766,9 +777,9 @@ ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, norms, compose, init, nets, check, gradients, intervals, stats, probe, regions,
-                   theory, wide, look, explore, film, sweep, files, running, report, plot, conv, filters, convnets,
-                   schedules, train, checkpoint, clusters, data, download):
+    for module in (arguments, layers, norms, pointwise, compose, init, nets, check, gradients, intervals, stats, probe,
+                   regions, theory, wide, look, explore, film, sweep, files, running, report, plot, conv, filters,
+                   convnets, schedules, train, checkpoint, clusters, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

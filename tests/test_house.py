@@ -31,6 +31,7 @@ ARROWS = {
     "film": {"arguments", "files", "gradients", "look", "nets", "plot"},
     "layers": {"arguments"},
     "norms": {"arguments", "layers"},
+    "pointwise": {"arguments", "layers"},
     "compose": {"arguments", "layers"},
     "init": {"arguments"},
     "nets": {"arguments", "init", "compose", "layers"},

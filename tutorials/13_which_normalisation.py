@@ -286,17 +286,20 @@ def size(name, depth):
     return np.mean(np.log10(samples[name][:, depth, 2])) / 2
 
 
-answer = (
-    f"Without normalisation all inputs come to share their active units (co-activity {coactive['none'][1].value:.2f} "
-    f"at {DEPTHS[1]} layers, where 1/2 means that no unit ever switches), and the gradient freezes. Batch "
-    f"normalisation brings co-activity down to {coactive['BN, held'][1].value:.2f}, so that units switch, and "
-    f"pays twice: neighbouring gradients are unrelated (ACF at lag 1: {lag1['BN, held'][1].value:.2f}), and their square grows "
-    f"by {growth('BN, held').value:.2f} per layer, to an RMS of 1e{size('BN, held', 1):.1f}. The same layers with skips "
-    f"around them (BN, pre) keep a co-activity of {coactive['BN, pre'][1].value:.2f}, while neighbours correlate by "
-    f"{lag1['BN, pre'][1].value:.2f} and the square grows by {growth('BN, pre').value:.2f} per layer. So skips solve "
-    f"what normalisation causes, and not only that of the batch: weight standardisation alone gives "
-    f"{lag1['weight standardisation'][1].value:.2f} at lag 1, LayerNorm behind the rectifier "
+parts_of_the_answer = (
+    "Without normalisation all inputs come to share their active units (co-activity "
+    f"{coactive['none'][1].value:.2f} at {DEPTHS[1]} layers, where 1/2 means that no unit ever switches), and the "
+    "gradient freezes.",
+    f"Batch normalisation brings co-activity down to {coactive['BN, held'][1].value:.2f}, so that units switch, and "
+    f"pays twice: neighbouring gradients are unrelated (ACF at lag 1: {lag1['BN, held'][1].value:.2f}), and their "
+    f"square grows by {growth('BN, held').value:.2f} per layer, to an RMS of 1e{size('BN, held', 1):.1f}.",
+    "The same layers with skips around them (BN, pre) keep a co-activity of "
+    f"{coactive['BN, pre'][1].value:.2f}, while neighbours correlate by {lag1['BN, pre'][1].value:.2f} and the square "
+    f"grows by {growth('BN, pre').value:.2f} per layer.",
+    "So skips solve what normalisation causes, and not only that of the batch: without them weight standardisation "
+    f"alone gives {lag1['weight standardisation'][1].value:.2f} at lag 1, and LayerNorm behind the rectifier "
     f"{lag1['LayerNorm, behind'][1].value:.2f}.")
+answer = " ".join(parts_of_the_answer)
 notes = [answer, "", f"{RUNS} nets of width {WIDTH} each, means with {LEVEL:.0%} intervals:", "",
          f"| net | normalisation | ACF at lag 1, {DEPTHS[0]} layers | {DEPTHS[1]} layers "
          f"| co-active, {DEPTHS[0]} layers | {DEPTHS[1]} layers "
