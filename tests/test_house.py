@@ -42,7 +42,7 @@ ARROWS = {
     "intervals": {"arguments"},
     "stats": {"arguments"},
     "probe": {"arguments", "compose", "gradients", "intervals", "layers", "plot", "stats"},
-    "regions": {"arguments", "duals", "kernels", "compose", "layers"},
+    "regions": {"arguments", "duals", "kernels", "compose", "layers", "pointwise"},
     "theory": {"arguments"},
     "sweep": {"arguments", "files", "kernels"},
     "wide": {"arguments"},
