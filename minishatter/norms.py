@@ -56,13 +56,10 @@ class RMSNorm(Layer):
 class LayerNorm(Layer):
     """y = scale * xhat + shift,  xhat = (x - mean) / size,  size = sqrt(var + eps), mean and var over the units.
 
-    J t = scale * (t - mean t - xhat mean(xhat t)) / size;
-    dx = (dxhat - mean dxhat - xhat mean(xhat dxhat)) / size,  with dxhat = scale * dy;
+    It is Center("units"), then RMSNorm, then a shift, so the tangent is theirs one after the other, and dx theirs in
+    reverse: d_centred = (dxhat - xhat mean(xhat dxhat)) / size,  dx = d_centred - mean d_centred;
     d scale = sum of dy * xhat over the batch;  d shift = sum of dy. x (N, units); Ba et al. 2016.
     """
-
-    # It is Center("units"), whose matrix is its own transpose, and then RMSNorm: t becomes t - mean t first, and xhat
-    # has mean 0, so mean(xhat (t - mean t)) = mean(xhat t). It is BatchNorm with rows and columns exchanged.
 
     def __init__(self, units: int, eps: float = 1e-5):
         units = arguments.integer("units", units)
@@ -78,13 +75,14 @@ class LayerNorm(Layer):
 
     def tangent(self, t: np.ndarray, cache: RowCache) -> np.ndarray:
         xhat, size = cache
-        return self.params["scale"] * (t - _mean(t) - xhat * _mean(xhat * t)) / size
+        centred = t - _mean(t)
+        return self.params["scale"] * (centred - xhat * _mean(xhat * centred)) / size
 
     def backward(self, dy: np.ndarray, cache: RowCache) -> tuple[np.ndarray, Grads]:
         xhat, size = cache
         dxhat = self.params["scale"] * dy
-        dx = (dxhat - _mean(dxhat) - xhat * _mean(xhat * dxhat)) / size
-        return dx, {"scale": (dy * xhat).sum(axis=0), "shift": dy.sum(axis=0)}
+        d_centred = (dxhat - xhat * _mean(xhat * dxhat)) / size
+        return d_centred - _mean(d_centred), {"scale": (dy * xhat).sum(axis=0), "shift": dy.sum(axis=0)}
 
 
 def _mean(x):

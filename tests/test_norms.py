@@ -73,8 +73,8 @@ def test_there_is_no_staircase_and_regions_says_so(norm):
 def test_rms_norm_in_every_layer_is_one_division_at_the_end():
     """Rectifiers let a positive factor through: sizes divided out layer by layer are the last layer's, divided once."""
     rng = np.random.default_rng(5)
-    dense = [Dense(rng.standard_normal((fan_in, 5))) for fan_in in (3, 5, 5)]
+    dense = [Dense(rng.standard_normal((fan_in, 31))) for fan_in in (3, 31, 31)]
     x = rng.standard_normal((7, 3))
-    each, _ = Chain(*(layer for one in dense for layer in (one, RMSNorm(5, eps=0.0), ReLU()))).forward(x)
-    once, _ = Chain(dense[0], ReLU(), dense[1], ReLU(), dense[2], RMSNorm(5, eps=0.0), ReLU()).forward(x)
+    each, _ = Chain(*(layer for one in dense for layer in (one, RMSNorm(31, eps=0.0), ReLU()))).forward(x)
+    once, _ = Chain(dense[0], ReLU(), dense[1], ReLU(), dense[2], RMSNorm(31, eps=0.0), ReLU()).forward(x)
     np.testing.assert_allclose(each, once, rtol=0, atol=1e-14)
