@@ -1,5 +1,5 @@
 """How much smoothing does a shattered gradient need?
-=================================================
+==================================================
 
 SmoothGrad averages gradients over noise, integrated gradients along a path,
 evolution strategies take no gradient at all. All three estimate a smoother
