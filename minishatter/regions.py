@@ -19,6 +19,7 @@ import numpy as np
 from . import arguments, duals, kernels
 from .compose import Chain, Sum, join
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
+from .pointwise import erf
 
 # Relative to the ends of the interval. Rounding moves a zero by some 1e-16 for each layer, while 10^4 breakpoints
 # at random lie within 1e-12 of each other once in a thousand nets.
@@ -76,9 +77,7 @@ def autocorrelation(gradient: ExactGradient, lags: float | np.ndarray, subtract_
     >>> autocorrelation(step, [0.0, 0.5, 1.0])  # c = -1, then 1: the halves overlap less and less
     array([ 1.  ,  0.25, -0.5 ])
     """
-    if not isinstance(gradient, ExactGradient):
-        raise TypeError(f"gradient must be an ExactGradient, as made by exact_gradient, got {gradient!r}")
-    lags, (x, values) = arguments.array("lags", lags), gradient
+    lags, (x, values) = arguments.array("lags", lags), _checked(gradient)
     low, high = x[[0, -1]]
     if not ((lags >= 0) & (lags <= high - low)).all():
         raise ValueError(f"lags must lie in [0, {high - low:g}], got {lags.min():g} to {lags.max():g}")
@@ -97,6 +96,33 @@ def _overlap(x, c, lag):
     ends = np.clip(ends, x[0], x[-1] - lag)
     middle = _middles(ends)
     return (c[np.searchsorted(inner, middle)] * c[np.searchsorted(inner, middle + lag)]) @ np.diff(ends)
+
+
+def smooth(gradient: ExactGradient, x: np.ndarray, sigma: float) -> np.ndarray:
+    """E[f'(x + sigma z)], z ~ N(0, 1), at the inputs x (n,): f' convolved with a Gaussian, exactly.
+
+    A step of height h at b becomes h P(x + sigma z > b) = h (1 + erf((x - b) / (sigma sqrt 2))) / 2, so a staircase
+    becomes its first value and the sum of its steps. Beyond the interval f' is taken to go on with its
+    first and last value: where that matters, take an interval that is some sigma longer. sigma = 0 gives f'.
+
+    >>> smooth(ExactGradient(np.array([-1.0, 0.0, 1.0]), np.array([0.0, 2.0])), [0.0, 0.5], 0.5).round(3)
+    array([1.   , 1.683])
+    """
+    (edges, values), x = _checked(gradient), arguments.array("x", x, ndim=1)
+    sigma = arguments.number("sigma", sigma, low=0.0)
+    if sigma == 0:
+        return gradient.at(x)
+    steps, inner = np.diff(values), edges[1:-1]
+    first, last = np.searchsorted(inner, x - 9 * sigma), np.searchsorted(inner, x + 9 * sigma)  # beyond, erf is +-1
+    near = [steps[i:j] @ (1 + erf((at - inner[i:j]) / (sigma * 2**0.5))) / 2 if j > i else 0.0
+            for at, i, j in zip(x, first, last)]
+    return values[first] + np.array(near)
+
+
+def _checked(gradient):
+    if not isinstance(gradient, ExactGradient):
+        raise TypeError(f"gradient must be an ExactGradient, as made by exact_gradient, got {gradient!r}")
+    return gradient
 
 
 # Why did the gradient jump here?

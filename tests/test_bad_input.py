@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from minishatter import (arguments, check, compose, explore, files, film, gradients, init, intervals, layers, look,
-                         nets, plot, probe, regions, report, running, stats, sweep, theory, wide)
+                         nets, norms, plot, pointwise, probe, regions, report, running, stats, sweep, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
 from minishatter.intervals import Interval
@@ -103,6 +103,11 @@ LAYERS = [
     bad("x a vector", BatchNorm(5).forward, np.ones(5)),
     bad("x of the wrong width", BatchNorm(5).freeze, np.ones((7, 3))),
     bad("x of width 1, which would broadcast", BatchNorm(5).freeze, np.ones((7, 1))),
+    *(bad(text, *call) for norm in (norms.LayerNorm, norms.RMSNorm) for text, *call in (
+        ("units zero", norm, 0), ("units a float", norm, 5.0), ("eps negative", norm, 5, -1e-5),
+        ("x of the wrong width", norm(5).forward, np.ones((7, 3))), ("x a vector", norm(5).forward, np.ones(5)),
+        ("x whose size overflows", norm(5).forward, 1e200 * np.arange(35.0).reshape(7, 5)),
+        ("x without a size", norm(5, 0.0).forward, np.zeros((7, 5))))),
 ]
 
 NARROW = Sum(Identity(), Dense(np.ones((5, 1))))  # its branches are (N, 5) and (N, 1)
@@ -388,6 +393,9 @@ REGIONS = ON_AN_INTERVAL + [
     bad("x outside the interval", STEP.at, [0.5, 2.5]),
     bad("x NaN", STEP.at, NAN),
     bad("x text", STEP.at, "middle"),
+    bad("gradient an array", regions.smooth, GRID, GRID, 0.1),
+    bad("x NaN", regions.smooth, regions.ExactGradient(GRID[:3], GRID[:2]), [NAN], 0.1),
+    bad("sigma negative", regions.smooth, regions.ExactGradient(GRID[:3], GRID[:2]), [0.0], -0.1),
     bad("gradient an array", regions.autocorrelation, GRID, 0.5),
     bad("gradient a pair", regions.autocorrelation, tuple(STEP), 0.5),
     bad("gradient constant", regions.autocorrelation, FLAT, 0.5),
@@ -550,6 +558,17 @@ WIDE = [
     bad("slope too large", wide.gradient_correlation, GRID, 3, slope=1e9),
     bad("hidden_bias_std negative", wide.gradient_correlation, GRID, 3, hidden_bias_std=-1.0),
     bad("wrt unknown", wide.gradient_correlation, GRID, 3, wrt="weights"),
+    bad("c above 1", wide.composed, [], 1.5),
+    bad("maps of numbers", wide.composed, [0.5]),
+    bad("slope NaN", wide.rectifier_map, NAN),
+    bad("q zero", wide.activation_map, np.tanh, np.tanh, 0.0),
+    bad("bias negative", wide.activation_map, np.tanh, np.tanh, bias=-1.0),
+    bad("nodes one", wide.activation_map, np.tanh, np.tanh, nodes=1),
+    bad("q without a critical point", wide.critical, lambda z: 2 + np.tanh(z), pointwise.TANH.slope, 0.5),
+    bad("branch_map a number", wide.skip_map, 0.5),
+    bad("skip and branch both 0", wide.skip_map, wide.rectifier_map(), 0.0, 0.0),
+    bad("x text", pointwise.erf, "abc"),
+    bad("activation a function", pointwise.Pointwise, np.tanh),
 ]
 
 FILES = [
@@ -761,10 +780,9 @@ ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU
 
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
-    for module in (arguments, layers, compose, init, nets, check, gradients, intervals, stats, probe, regions, theory,
-                   wide, look, explore, film, sweep, files, running, report, plot, conv, filters, convnets, schedules,
-                   train, checkpoint, clusters,
-                   data, download):
+    for module in (arguments, layers, norms, pointwise, compose, init, nets, check, gradients, intervals, stats, probe,
+                   regions, theory, wide, look, explore, film, sweep, files, running, report, plot, conv, filters,
+                   convnets, schedules, train, checkpoint, clusters, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

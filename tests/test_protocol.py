@@ -11,10 +11,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from minishatter import compose, layers, nets
+from minishatter import compose, layers, nets, norms, pointwise
 from minishatter.check import check_layer
 from minishatter.compose import Chain, Sum, freeze
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
+from minishatter.norms import LayerNorm, RMSNorm
+from minishatter.pointwise import Pointwise
 
 POINTS, UNITS = 7, 5
 
@@ -33,6 +35,9 @@ LAYERS = {
     "Affine": lambda rng: Affine(np.ones(UNITS), np.zeros(UNITS)),
     "Center": lambda rng: Center(),
     "BatchNorm": lambda rng: BatchNorm(UNITS),
+    "LayerNorm": lambda rng: LayerNorm(UNITS),
+    "RMSNorm": lambda rng: RMSNorm(UNITS),
+    "Pointwise": lambda rng: Pointwise(),
     "Chain": lambda rng: Chain(dense(UNITS, 3, rng), BatchNorm(3), CReLU(), dense(6, 2, rng)),
     "Sum": lambda rng: Sum(dense(UNITS, 3, rng), Chain(Center(), dense(UNITS, 3, rng)), weights=(0.7, -1.3)),
 }
@@ -83,7 +88,8 @@ def public(module, kind):
 
 
 def test_every_layer_class_is_in_the_table():
-    classes = public(layers, inspect.isclass) | public(compose, inspect.isclass)
+    classes = {name: thing for module in (layers, norms, pointwise, compose)
+               for name, thing in public(module, inspect.isclass).items()}
     concrete = {name for name, thing in classes.items() if issubclass(thing, Layer) and not inspect.isabstract(thing)}
     assert concrete == set(LAYERS)
 

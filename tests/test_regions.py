@@ -348,3 +348,39 @@ def test_an_explanation_prints_as_a_table():
     at_zero = str(regions.explain(draw("no biases", 7, 1), -1.0, 1.0))
     assert "1[0] off->on" in at_zero or "1[0] on->off" in at_zero
     assert "more" in at_zero
+
+
+# Smoothing.
+
+
+def wide_gradient(kind="relu"):
+    return regions.exact_gradient(draw(kind, 13, 5), -4, 4)
+
+
+def test_smoothing_is_the_mean_over_noise():
+    """20,000 draws at each of five inputs, within 4 standard errors."""
+    gradient, rng = wide_gradient(), np.random.default_rng(0)
+    for x in (-1.3, -0.2, 0.0, 0.4, 1.1):
+        sample = gradient.at(np.clip(x + 0.3 * rng.standard_normal(20_000), -4, 4))
+        error = sample.std() / np.sqrt(sample.size)
+        assert abs(regions.smooth(gradient, [x], 0.3)[0] - sample.mean()) < 4 * error + 1e-12
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.3, 2.0])
+def test_smoothing_is_the_integral_against_the_density(sigma):
+    """Midpoint rule with 200,001 points; a step inside one cell errs by its height times the cell's weight."""
+    gradient, x = wide_gradient("batch"), np.array([-0.7, 0.1, 0.9])
+    z = np.linspace(-8, 8, 200_001)
+    weights = np.exp(-z**2 / 2)
+    points = np.clip(x[:, None] + sigma * z, -4, 4)
+    integral = gradient.at(points) @ weights / weights.sum()
+    bound = np.abs(np.diff(gradient.values)).sum() * 16 / 200_000
+    np.testing.assert_allclose(regions.smooth(gradient, x, sigma), integral, rtol=0, atol=bound)
+
+
+def test_smoothing_by_nothing_changes_nothing_and_a_line_stays_a_line():
+    gradient, x = wide_gradient(), np.linspace(-2, 2, 11)
+    np.testing.assert_array_equal(regions.smooth(gradient, x, 0.0), gradient.at(x))
+    np.testing.assert_allclose(regions.smooth(gradient, x, 1e-13), gradient.at(x), rtol=0, atol=1e-12)
+    constant = regions.ExactGradient(np.array([-1.0, 1.0]), np.array([3.0]))
+    np.testing.assert_array_equal(regions.smooth(constant, x, 0.7), np.full(11, 3.0))

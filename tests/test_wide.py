@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from minishatter import gradients, intervals, nets, stats, theory, wide
+from minishatter import gradients, intervals, nets, pointwise, stats, theory, wide
 from minishatter.gradients import ensemble, pair_moments
 
 SIGMAS = 4  # a true statement fails a test of 4 standard errors once in 16,000 draws, and the seeds are fixed
@@ -192,3 +192,77 @@ def test_where_the_mixed_derivative_comes_from():
     h = 1e-4  # errors: h^2, and 1e-16 / h^2 = 1e-8
     corners = [(sx * sy, covariance(-1 + sx * h, 1 + sy * h)) for sx in (-1, 1) for sy in (-1, 1)]
     assert sum(sign * value for sign, value in corners) / (4 * h**2) == pytest.approx(-0.2834, abs=0.0001)
+
+
+# Correlation maps.
+
+
+@pytest.mark.parametrize("c", [-0.4, 0.0, 0.7])
+def test_the_composed_slope_is_the_recursion(c):
+    """For rectifiers, with and without skips: two ways to the same product."""
+    for skip, branch in ((0.0, 1.0), (1.0, 1.0), (0.8, 0.6)):
+        maps = [wide.skip_map(wide.rectifier_map(), skip, branch)] * 7
+        assert wide.composed(maps, c) == pytest.approx(wide.neuron_correlation(7, c, skip=skip, branch=branch),
+                                                       rel=1e-12)
+
+
+MAPS = {"relu": wide.rectifier_map(), "leaky": wide.rectifier_map(0.3), "standardised": wide.rectifier_map(mean=False),
+        "tanh": wide.activation_map(*pointwise.TANH, 0.5, *wide.critical(*pointwise.TANH, 0.5)),
+        "gelu": wide.activation_map(*pointwise.GELU, 2.0, *wide.critical(*pointwise.GELU, 2.0)),
+        "skip": wide.skip_map(wide.rectifier_map(), 1.0, 0.7)}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_map_keeps_1_and_its_slope_is_its_derivative(name):
+    each, h = MAPS[name], 1e-5
+    assert each(1.0)[0] == pytest.approx(1.0, abs=1e-12)
+    for c in (-0.6, 0.0, 0.5):
+        assert each(c)[1] == pytest.approx((each(c + h)[0] - each(c - h)[0]) / (2 * h), abs=1e-8)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_r_is_the_slope_of_the_composed_map(name):
+    """dC_L/dc by a difference of five layers at once, over the slope at 1."""
+    each, h = MAPS[name], 1e-5
+
+    def compose(c):
+        for _ in range(5):
+            c = each(c)[0]
+        return c
+
+    slope = (compose(0.2 + h) - compose(0.2 - h)) / (2 * h)
+    assert wide.composed([each] * 5, 0.2) == pytest.approx(slope / each(1.0)[1]**5, rel=1e-7)
+
+
+def test_quadrature_against_closed_forms():
+    """erf: E[erf(u) erf(v)] = 2 / pi arcsin(2 q c / (1 + 2 q)), Williams 1998. A kink: to 1 / nodes."""
+    for q in (0.1, 1.0):
+        each = wide.activation_map(*pointwise.ERF, q)
+        for c in (-0.5, 0.3, 0.999):
+            angle = lambda c: math.asin(2 * q * c / (1 + 2 * q))
+            assert each(c)[0] == pytest.approx(angle(c) / angle(1.0), abs=1e-12)
+    kink = wide.activation_map(lambda z: np.maximum(z, 0), lambda z: (z > 0) * 1.0, weight=2.0, nodes=200)
+    for c in (-0.5, 0.3):
+        assert kink(c)[0] == pytest.approx(wide.k1(c), abs=1 / 200)
+        assert kink(c)[1] == pytest.approx(wide.k0(c), abs=3 / 200)
+
+
+def test_standardised_rectifiers_by_monte_carlo():
+    """(relu - its mean) has the correlation that the map says, and 1 / (1 - 1/pi) of k0."""
+    u, w = rng(3).standard_normal((2, 200_000))
+    v = 0.6 * u + 0.8 * w
+    r, s = np.maximum(u, 0), np.maximum(v, 0)
+    products = (r - 1 / np.sqrt(2 * np.pi)) * (s - 1 / np.sqrt(2 * np.pi)) / ((1 - 1 / np.pi) / 2)
+    C, slope = MAPS["standardised"](0.6)
+    assert abs(products.mean() - C) < SIGMAS * products.std() / math.sqrt(products.size)
+    assert slope == pytest.approx(wide.k0(0.6) * np.pi / (np.pi - 1))
+
+
+def test_critical_weights_keep_variance_and_gradient():
+    """tanh, 400,000 Gaussian signals; GELU's point with equal slopes (Roberts, Yaida & Hanin 2022): .173 and 1.983."""
+    weight, bias = wide.critical(*pointwise.TANH, 0.5)
+    z = np.sqrt(0.5) * rng(4).standard_normal(400_000)
+    squares, slopes = np.tanh(z)**2, (1 - np.tanh(z)**2)**2
+    assert abs(weight * squares.mean() + bias - 0.5) < SIGMAS * weight * squares.std() / math.sqrt(z.size)
+    assert abs(weight * slopes.mean() - 1) < SIGMAS * weight * slopes.std() / math.sqrt(z.size)
+    assert wide.critical(*pointwise.GELU, (3 + 17**0.5) / 2) == pytest.approx((1.983, 0.173), abs=5e-4)

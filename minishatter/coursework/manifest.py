@@ -68,6 +68,7 @@ TASKS = (
          docstring="dy (N, 2 units), in the order of y -> dx (N, units), and no gradients of parameters: {}."),
     Task("2.1", "layers.py", "BatchNorm.backward", 14, 60, ("1.1",), "00", "BatchNorm",
          "The mean and the variance depend on every row, so the gradient goes through them too.",
+         twins=("norms.LayerNorm.backward", "norms.RMSNorm.backward"),
          docstring="dy (N, units) -> dx (N, units), and the gradients of scale and shift, (units,) each, by name."),
     Task("2.2", "compose.py", "Sum.backward", 8, 30, ("1.1",), "00", "Sum",
          "A skip connection reads x twice; at a fan-out gradients add, in plain sight.",
@@ -107,6 +108,8 @@ HIDDEN = (
      "    # and <u, P t> = <P u, t> term by term: <u, mean t> = <mean u, t>, "
      "and <u, xhat mean(xhat t)> = N mean(xhat u)\n"
      "    # mean(xhat t) = <xhat mean(xhat u), t>. So P is its own transpose, and dx = P dxhat / std.\n", "\n"),
+    ("norms.py", " For backward, t -> xhat mean(xhat t) is its own\n    # transpose, since <u, xhat mean(xhat t)> = "
+     "units mean(xhat u) mean(xhat t), and both are row by row.\n", "\n"),
     ("compose.py", " = sum over k of <J_k^T (w_k dy), t>.\n\n    J^T dy is what stands on the left of t: "
      "dx = sum over k of J_k^T (w_k dy). Where a path forks, gradients add.\n",
      ".\n\n    J^T dy is what stands on the left of t, when t is alone on the right.\n"),
