@@ -252,7 +252,7 @@ labels = [*PLAIN, *(f"resnet, {name}" for name in SKIPS)]
 panels = {"ACF at lag 1": lag1, "co-activity, last rectifiers": coactive}
 axes = bottom.subplots(1, 3, sharey=True)
 for ax, (title, found) in zip(axes, panels.items()):
-    for number, (depth, colour, marker) in enumerate(zip(DEPTHS, ("#000000", plot.COLOUR["resnet"]), "os")):
+    for number, (depth, colour, marker) in enumerate(zip(DEPTHS, plot.shades(plot.COLOUR["theory"], 2), "os")):
         value, low, high = np.transpose([found[name][number] for name in names])
         ax.errorbar(value, np.arange(len(names)) + 0.15 * (2 * number - 1), xerr=[value - low, high - value],
                     fmt=marker, color=colour, markersize=4, capsize=2, label=f"{depth} layers")
