@@ -80,7 +80,7 @@ import sys
 from minishatter import report
 for k in range(20):
     tutorial = report.Report(f"{10 * int(sys.argv[1]) + k % 10:02}_x")
-    tutorial.claim(f"claim {k}", "p", 1, 1, (1, 1))
+    tutorial.claim(f"claim {k}", "p", 1, 1)
     tutorial.write()
 """
 
@@ -130,5 +130,5 @@ def test_the_table_is_written_also_where_there_are_no_locks(here, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", None)  # makes the import fail
     monkeypatch.setenv("MINISHATTER_FIGURES", str(here / "new"))
     tutorial = report.Report("01_x")
-    tutorial.claim("a", "p", 1, 1, (1, 1))
+    tutorial.claim("a", "p", 1, 1)
     assert "## 01 x" in tutorial.write().read_text()

@@ -120,11 +120,15 @@ def _home(data_home):
     """The folder of the data: the one given, the environment's, or one in the user's cache."""
     if data_home is None:
         cache = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", "")
-        cache = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"  # XDG: a relative one is ignored
-        data_home = os.environ.get("MINISHATTER_DATA") or cache / "minishatter"
+        cache = cache if os.path.isabs(cache) else os.path.join("~", ".cache")  # XDG: a relative one is ignored
+        data_home = os.environ.get("MINISHATTER_DATA") or os.path.join(cache, "minishatter")
     if not isinstance(data_home, (str, os.PathLike)):
         raise TypeError(f"data_home must be the path of a folder, got {data_home!r}")
-    return Path(data_home).expanduser()
+    try:
+        return Path(data_home).expanduser()
+    except RuntimeError as error:  # no HOME, and nobody of this number in the list of users
+        raise ValueError(f"data_home must be given, or named in the variable MINISHATTER_DATA: {data_home} is in a "
+                         "home folder, and this user has none") from error
 
 
 def _find(home, name):
