@@ -27,12 +27,12 @@ def compiled(function: Callable, **options: Any) -> Callable:
     The compiler may round a product and a sum at once, and may not choose the order of a sum (`reassoc`): one and
     the same kernel would then add in another order in the process that compiles it than in one that loads it.
     """
-    options = {"nogil": True, "fastmath": {"contract", "nsz"}} | options
+    settings: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz"}} | options
     try:
-        return njit(cache=True, **options)(function)
+        return njit(cache=True, **settings)(function)
     except RuntimeError:  # neither the package's folder nor the user's home can be written
         _say_that_nothing_is_kept()
-        return njit(**options)(function)
+        return njit(**settings)(function)
 
 
 @functools.cache

@@ -556,6 +556,8 @@ FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
     bad("path a folder", files.write, ".", b"bytes"),
+    bad("path a folder", files.held, "."),
+    bad("path a number", files.held, 3),
     bad("folder that is none", files.alone, "nowhere"),
     bad("folder a file", files.alone, __file__),
 ]
@@ -585,6 +587,8 @@ DATA = [
     bad("n missing", data.synthetic_images, rng=RNG),
     bad("rng missing", data.synthetic_images, 10),
     bad("rng a RandomState", data.synthetic_images, 10, LEGACY),
+    bad("url of a file", download.check_source, "file:///etc/hostname", None),
+    bad("progress a boolean", download.check_source, "https://a.b/c", True),
     bad("url without a scheme", download.fetch, "127.0.0.1:9", "file", 5, MD5),
     bad("url bytes", download.fetch, b"http://127.0.0.1:9/", "file", 5, MD5),
     bad("path a number", download.fetch, "http://127.0.0.1:9/", 5, 5, MD5),
