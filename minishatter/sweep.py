@@ -5,7 +5,8 @@
     row       a dict: the parameters by name, then the columns that the cell returned
     scalar    an int, float, str, bool or None; a NumPy scalar becomes one of these
 
-All that an executor is asked for is submit(cell, *point), so threads, processes, Dask and MPI give the same rows.
+All that an executor is asked for is submit(cell, *point), so threads, processes, Dask and MPI give the same rows, to
+the last bit on one kind of processor with one BLAS thread; else BLAS sums in another order, and last digits differ.
 Only the process that called `sweep` writes the CSV, each row as soon as it arrives: a kill at any moment loses
 no more than the cells in flight, and leaves at most half a line, which the next call drops.
 """
