@@ -187,6 +187,7 @@ def brownian_test(paths: np.ndarray, times: np.ndarray) -> BrownianTest:
                          f"got shape {paths.shape} and {times.size} times")
     if np.allclose(dt, dt[0], rtol=1e-6, atol=0):
         raise ValueError("times must have steps of different lengths, or there is no slope; all are equal here")
+    paths = paths.astype(np.float64)
     if np.abs(paths).max() > 1e70:
         raise ValueError(f"paths must lie in [-1e70, 1e70], got {np.abs(paths).max()}: sums of squares would overflow")
     z = np.diff(paths, axis=1) / np.sqrt(dt)  # (runs, K), independent N(0, 1) for Brownian motion
