@@ -40,7 +40,7 @@ def processes(workers=2):
 def cluster(tmp_path_factory):
     """A real Dask cluster: a scheduler and two worker processes, on the loopback."""
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1",
-                                  dashboard_address=None, silence_logs=logging.CRITICAL,
+                                  dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
                                   local_directory=str(tmp_path_factory.mktemp("dask"))) as cluster:
         yield cluster
 
