@@ -5,6 +5,7 @@ or a file left behind. A row of the table is `bad(text, function, *args, **kwarg
 first word of the text is the argument that the message must name (a regular expression).
 """
 
+import copy
 import inspect
 import types
 from concurrent.futures import ThreadPoolExecutor
@@ -231,7 +232,7 @@ CHECK = [
 ]
 
 SLOPE = Dense([[1.0]])
-SMALL = Chain(SLOPE, SLOPE)
+SMALL = Chain(SLOPE, copy.deepcopy(SLOPE))
 
 # What the functions of a net and a grid refuse alike.
 ON_A_GRID = [row for function in (gradients.input_gradient, gradients.readable_gradient, gradients.neuron_gradients)
@@ -295,7 +296,7 @@ STATS = [
     bad("x constant", intervals.slope_interval, np.ones(7), np.arange(7.0)),
     bad("y NaN", intervals.slope_interval, np.arange(7.0), NAN * np.ones(7)),
     bad("level above 1", intervals.slope_interval, np.arange(7.0), np.arange(7.0), 1.5),
-    bad("samples too few, of a ratio", intervals.ratio_interval, np.ones(4), np.ones(4)),
+    bad("above too few, of a ratio", intervals.ratio_interval, np.ones(4), np.ones(4)),
     bad("below of another shape", intervals.ratio_interval, np.ones(7), ONES),
     bad("below of mean 0", intervals.ratio_interval, np.ones(7), np.zeros(7)),
     bad("above NaN", intervals.ratio_interval, NAN * np.ones(7), np.ones(7)),
