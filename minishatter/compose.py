@@ -4,9 +4,8 @@ Chain and Sum are layers themselves: same three rules, and they nest. Their
 `params` and `grads` are flat dicts whose keys start with the child's place
 ("3.W", "2.1.0.scale"); their cache is the list of their children's caches.
 
-`freeze` turns a net into one fixed function (batch statistics become constants),
-`trace` shows one whole pass, `active_units` the pattern of the rectifiers, and `leaves`
-goes through a net layer by layer.
+`freeze` turns a net into one fixed function (batch statistics become constants), `trace` shows one whole pass,
+`active_units` the pattern of the rectifiers, and `leaves` goes through a net layer by layer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,10 +35,11 @@ class Container(Layer):
     """What Chain and Sum share: children, and their parameters under one roof."""
 
     def __init__(self, *children: Layer):
-        # Not super().__init__(): `params` is no dict of its own here but what the children have.
+        # Not super().__init__(): `params` is what the children have.
         if not children:
             raise ValueError(f"{type(self).__name__} needs at least one layer")
         self._children = tuple(arguments.layer(f"layers[{place}]", child) for place, child in enumerate(children))
+        _ = self.params  # refuses a layer that stands twice
 
     @property
     def children(self) -> tuple[Layer, ...]:
@@ -48,9 +48,13 @@ class Container(Layer):
 
     @property
     def params(self) -> Grads:  # type: ignore[override]
-        """The children's arrays themselves, under their places' names."""
-        named = (_named(place, child.params) for place, child in enumerate(self.children))
-        return {key: array for params in named for key, array in params.items()}
+        """The children's arrays themselves, under their places' names; ValueError if one has two."""
+        named = {name: array for place, child in enumerate(self.children)
+                 for name, array in _named(place, child.params).items()}
+        if len({id(array) for array in named.values()}) < len(named):
+            shared = next(name for name, array in named.items() if sum(array is other for other in named.values()) > 1)
+            raise ValueError(f"layers must not share parameters: {shared} is in this net twice; use copy.deepcopy")
+        return named
 
     def __repr__(self) -> str:
         lines = (line for child in self.children for line in repr(child).splitlines())
@@ -245,8 +249,7 @@ def trace(net: Layer, x: np.ndarray, dy: np.ndarray) -> Trace:
     """One forward and one backward pass, recorded layer by layer in the order of the forward pass.
 
     x: (N, units in); dy: (N, units out), the gradient arriving at the output.
-    Returns a Trace of Records. Layers inside Chain and Sum are named by their
-    places, as in `params`.
+    Returns a Trace of Records. Layers inside Chain and Sum are named by their places, as in `params`.
 
     >>> from minishatter.layers import Affine, ReLU
     >>> records = trace(Chain(Affine([2.0], [0.0]), ReLU()), np.array([[1.0], [-1.0]]), np.ones((2, 1)))

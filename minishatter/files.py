@@ -44,6 +44,50 @@ def alone(folder: str | os.PathLike) -> contextlib.AbstractContextManager:
     return _locked(folder)
 
 
+def held(path: str | os.PathLike) -> contextlib.AbstractContextManager:
+    """A context in which no other one may hold the file `path`, which is made if need be; ValueError if one does.
+
+    The lock is on a file, so the file must not be replaced. Where there is none, as above, nobody is refused.
+    """
+    if not isinstance(path, (str, os.PathLike)) or os.path.lexists(path) and not os.path.isfile(path):
+        raise ValueError(f"path must be a regular file or new, got {path!r}")
+    return _held(Path(path))
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        _lock_or_refuse(file, path)
+        try:
+            yield
+        finally:
+            _unlock(file)
+
+
+def _lock_or_refuse(file, path):
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+    except ImportError:
+        return
+    try:
+        flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(f"path must be a file that nobody else is adding to, got {path}: another process or "
+                         "thread is at work on it") from error
+    except OSError:  # a network drive
+        return
+    if not os.path.exists(path) or not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+        raise ValueError(f"path must not be replaced by another process, got {path}; try again")
+
+
+def _unlock(file):
+    """Closing is not enough: a worker that was forked has this file open as well."""
+    with contextlib.suppress(ImportError, OSError):
+        from fcntl import LOCK_UN, flock
+        flock(file, LOCK_UN)
+
+
 @contextlib.contextmanager
 def _locked(folder: str | os.PathLike) -> Iterator[None]:
     try:

@@ -44,9 +44,25 @@ def mean_interval(samples: np.ndarray, level: float = 0.99) -> Interval:
     n = len(np.atleast_1d(samples))
     if n < 5:
         raise ValueError(f"samples must have at least 5 entries along the first axis, got {n}")
+    samples, size = _sized(samples)
     mean = samples.mean(axis=0)
     half = student_quantile(0.5 + _level(level) / 2, n - 1) * samples.std(axis=0, ddof=1) / np.sqrt(n)
-    return Interval(mean, mean - half, mean + half)
+    return _interval("samples", mean, half, size)
+
+
+def _sized(samples):
+    """Samples divided by 2^size, size (...), to numbers of at most 1, whose squares neither overflow nor vanish."""
+    size = np.frexp(np.abs(samples).max(axis=0))[1]
+    return np.ldexp(samples, -size), size
+
+
+def _interval(name, value, half, size):
+    """The Interval value +- half, times 2^size."""
+    with np.errstate(over="ignore"):
+        interval = Interval(*(np.ldexp(end, size) for end in (value, value - half, value + half)))
+    if not np.isfinite(interval).all():
+        raise ValueError(f"{name} must be smaller: an end of the interval overflows")
+    return interval
 
 
 def slope_interval(x: np.ndarray, y: np.ndarray, level: float = 0.99) -> Interval:
@@ -57,14 +73,15 @@ def slope_interval(x: np.ndarray, y: np.ndarray, level: float = 0.99) -> Interva
     x, y = arguments.array("x", x, ndim=1), arguments.array("y", y, ndim=1)
     if x.shape != y.shape or len(x) < 6:
         raise ValueError(f"x and y must have one length of at least 6, got {len(x)} and {len(y)}")
+    (x, x_size), (y, y_size) = _sized(x), _sized(y)
     apart = x - x.mean()
     if not apart.any():
-        raise ValueError(f"x must vary, got {x[0]} alone")
+        raise ValueError("x must vary, got one number alone")
     slope = apart @ y / (apart @ apart)
     rest = y - y.mean() - slope * apart
     error = np.sqrt(rest @ rest / (len(x) - 2) / (apart @ apart))
     half = student_quantile(0.5 + _level(level) / 2, len(x) - 2) * error
-    return Interval(slope, slope - half, slope + half)
+    return _interval("y", slope, half, y_size - x_size)
 
 
 def ratio_interval(above: np.ndarray, below: np.ndarray, level: float = 0.99) -> Interval:
@@ -83,6 +100,8 @@ def ratio_interval(above: np.ndarray, below: np.ndarray, level: float = 0.99) ->
     if above.shape != below.shape or not (below.mean(axis=0) > 0).all():
         raise ValueError("below must have the shape of above, and positive means; "
                          f"got shapes {above.shape} and {below.shape}")
+    if len(np.atleast_1d(above)) < 5:
+        raise ValueError(f"above must have at least 5 entries along the first axis, got shape {above.shape}")
     mean = below.mean(axis=0)
     ratio = above.mean(axis=0) / mean
     _, low, high = mean_interval((above - ratio * below) / mean, level)
@@ -168,9 +187,12 @@ def brownian_test(paths: np.ndarray, times: np.ndarray) -> BrownianTest:
                          f"got shape {paths.shape} and {times.size} times")
     if np.allclose(dt, dt[0], rtol=1e-6, atol=0):
         raise ValueError("times must have steps of different lengths, or there is no slope; all are equal here")
+    paths = paths.astype(np.float64)
+    if np.abs(paths).max() > 1e70:
+        raise ValueError(f"paths must lie in [-1e70, 1e70], got {np.abs(paths).max()}: sums of squares would overflow")
     z = np.diff(paths, axis=1) / np.sqrt(dt)  # (runs, K), independent N(0, 1) for Brownian motion
-    if not (np.ptp(z, axis=0) > 0).all():
-        raise ValueError("paths must have increments that differ from run to run")
+    if not (np.ptp(z, axis=0) > 1e-70).all():
+        raise ValueError("paths must have increments that differ from run to run, by more than 1e-70")
     return BrownianTest(_kolmogorov_p(z.ravel()), _independence_p(z), *_variance_slope(z, dt))
 
 

@@ -221,7 +221,7 @@ def effective_rank(D: np.ndarray) -> float:
     >>> print(effective_rank(np.diag([2.0, 1.0, 1.0])))
     1.5
     """
-    s = np.linalg.svd(arguments.array("D", D, ndim=2), compute_uv=False)
+    s = np.linalg.svd(arguments.array("D", D, ndim=2).astype(np.float64), compute_uv=False)
     if not s[0] > 0:
         raise ValueError("D must not be zero: its effective rank is undefined")
     return ((s / s[0]) ** 2).sum()

@@ -5,7 +5,8 @@
     row       a dict: the parameters by name, then the columns that the cell returned
     scalar    an int, float, str, bool or None; a NumPy scalar becomes one of these
 
-All that an executor is asked for is submit(cell, *point), so threads, processes, Dask and MPI give the same rows.
+All that an executor is asked for is submit(cell, *point), so threads, processes, Dask and MPI give the same rows, to
+the last bit on one kind of processor with one BLAS thread; else BLAS sums in another order, and last digits differ.
 Only the process that called `sweep` writes the CSV, each row as soon as it arrives: a kill at any moment loses
 no more than the cells in flight, and leaves at most half a line, which the next call drops.
 """
@@ -47,7 +48,7 @@ def sweep(cell: Callable, points: Iterable[tuple], executor: Executor | None = N
     The cell returns a dict or NamedTuple of scalars, of the same columns at every point; anything else
     stops the sweep. executor: a concurrent.futures.Executor; without one the cells run here, one by one.
     path: a CSV to which finished rows are added; what it holds is not run again, so delete it when the
-    cell changes. One sweep at a time may use it. progress wraps the iteration, such as tqdm.tqdm.
+    cell changes. One sweep at a time may add to it. progress wraps the iteration, such as tqdm.tqdm.
     A cell that raises does not stop the others: SweepError comes at the end, with its point, and the
     next call tries it again. Raises ValueError if the CSV is of another cell or has other columns.
     """
@@ -56,10 +57,24 @@ def sweep(cell: Callable, points: Iterable[tuple], executor: Executor | None = N
     if executor is not None:
         _check_executor(executor, cell)
     table = _Table(cell.__name__, names, path)
-    todo = [key for key in checked if key not in table.rows]
-    table.refuse_look_alikes(checked)
-    errors = {}
     submit = _here if executor is None else executor.submit
+    errors = {}
+    if not checked.keys() <= table.rows.keys():
+        table.refuse_look_alikes(checked)
+        with table.to_add_to():
+            errors = _fill(table, submit, cell, checked, progress)
+    rows = [table.rows[key] for key in checked if key in table.rows]
+    failures = [(checked[key], errors[key]) for key in checked if key in errors]
+    if failures:
+        raise SweepError(f"{len(failures)} of {len(checked)} cells {cell.__name__}({', '.join(names)}) raised:",
+                         rows, failures) from failures[0][1]
+    return rows
+
+
+def _fill(table, submit, cell, checked, progress):
+    """Run the cells of the points that have no row in the table yet; the errors of those that raised, {key: error}."""
+    todo = [key for key in checked if key not in table.rows]
+    errors = {}
     with contextlib.closing(_finished(submit, cell, checked, todo)) as finished:
         for _, (key, future) in zip(progress(todo) if progress else todo, finished, strict=True):
             try:
@@ -68,12 +83,7 @@ def sweep(cell: Callable, points: Iterable[tuple], executor: Executor | None = N
                 errors[key] = error
             else:
                 table.add(key, checked[key], result)
-    rows = [table.rows[key] for key in checked if key in table.rows]
-    failures = [(checked[key], errors[key]) for key in checked if key in errors]
-    if failures:
-        raise SweepError(f"{len(failures)} of {len(checked)} cells {cell.__name__}({', '.join(names)}) raised:",
-                         rows, failures) from failures[0][1]
-    return rows
+    return errors
 
 
 def _check_executor(executor, cell):
@@ -189,20 +199,39 @@ class _Table:
             raise TypeError(f"path must be the name of a CSV file, got {path!r}")
         self.cell, self.names, self.path = cell, names, None if path is None else Path(path)
         self.rows, self.columns = {}, None
-        if self.path and self.path.exists():
-            if not self.path.is_file():  # a folder; or a device, which the header would replace
-                self._refuse("is not a regular file")
-            self._load()
+        if self.path and os.path.lexists(self.path) and not self.path.is_file():  # a folder, a device
+            self._refuse("is not a regular file")
+        self._load()
+
+    @contextlib.contextmanager
+    def to_add_to(self):
+        """A context in which no other sweep adds rows: it begins with those that others have added meanwhile."""
+        if self.path is None:
+            yield
+            return
+        with files.held(self.path):
+            self._load(mend=True)
+            try:
+                yield
+            finally:
+                if not self.path.stat().st_size:
+                    self.path.unlink()
 
     def _refuse(self, reason):
         raise ValueError(f"path must be a new file or a CSV of {self.cell}({', '.join(self.names)}), "
                          f"but {self.path} {reason}")
 
-    def _load(self):
-        data = self.path.read_bytes()
-        if not data:
-            return
+    def _load(self, mend=False):
+        """Read the CSV, if there is one; mend: cut off the part of a line that a kill has left."""
+        self.rows, self.columns = {}, None
+        data = self.path.read_bytes() if self.path and self.path.exists() else b""
         whole = data[:data.rfind(b"\n") + 1]  # a kill tears no line but the last
+        start = ",".join(["cell", *self.names, ""]).encode()
+        fresh = not whole and (start.startswith(data) or data.startswith(start))  # nothing, or a torn header
+        if mend and whole != data and (whole or fresh):
+            os.truncate(self.path, len(whole))
+        if fresh:
+            return
         try:
             lines = [next(csv.reader([line], strict=True)) for line in whole.decode().splitlines()]
         except (ValueError, csv.Error) as error:
@@ -219,8 +248,6 @@ class _Table:
             if key in self.rows:
                 self._refuse(f"has the arguments of line {number} twice")
             self.rows[key] = dict(zip(self.columns, values))
-        if whole != data:
-            os.truncate(self.path, len(whole))
 
     def refuse_look_alikes(self, points):
         """Raise if a finished row has a missing point's numbers in another type: 200 for 200.0, as in a spreadsheet."""
@@ -236,11 +263,12 @@ class _Table:
         row = self._row(point, result)
         if self.columns is None:
             self.columns = list(row)
-            if self.path:
-                files.write(self.path, ",".join(["cell", *row]).encode() + b"\n")
         if self.path:
+            line = [self.cell, *map(_write, row.values())]
             with self.path.open("a", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerow([self.cell, *map(_write, row.values())])
+                if not file.tell():
+                    file.write(",".join(["cell", *row]) + "\n")
+                csv.writer(file, lineterminator="\n").writerow(line)
                 file.flush()
                 os.fsync(file.fileno())
         self.rows[key] = row

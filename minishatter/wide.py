@@ -116,6 +116,9 @@ def first_layer(x: np.ndarray, bias_std: float = 1.0) -> Covariance:
            [0., 2.]])
     """
     x, variance = arguments.array("x", x, ndim=1), arguments.number("bias_std", bias_std, low=0.0)**2
+    x = x.astype(np.float64)
+    if np.abs(x).max() > 1e70:
+        raise ValueError(f"x must lie in [-1e70, 1e70], got {np.abs(x).max()}: fourth powers would overflow")
     y, x = x[None, :], x[:, None]
     ones = np.ones((x.size, x.size))
     return Covariance(x**2 + variance, y**2 + variance, x * y + variance, 2 * x, 2 * y, y * ones, x * ones, ones)

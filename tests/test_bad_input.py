@@ -5,6 +5,7 @@ or a file left behind. A row of the table is `bad(text, function, *args, **kwarg
 first word of the text is the argument that the message must name (a regular expression).
 """
 
+import copy
 import inspect
 import types
 from concurrent.futures import ThreadPoolExecutor
@@ -236,7 +237,7 @@ CHECK = [
 ]
 
 SLOPE = Dense([[1.0]])
-SMALL = Chain(SLOPE, SLOPE)
+SMALL = Chain(SLOPE, copy.deepcopy(SLOPE))
 
 # What the functions of a net and a grid refuse alike.
 ON_A_GRID = [row for function in (gradients.input_gradient, gradients.readable_gradient, gradients.neuron_gradients)
@@ -300,7 +301,7 @@ STATS = [
     bad("x constant", intervals.slope_interval, np.ones(7), np.arange(7.0)),
     bad("y NaN", intervals.slope_interval, np.arange(7.0), NAN * np.ones(7)),
     bad("level above 1", intervals.slope_interval, np.arange(7.0), np.arange(7.0), 1.5),
-    bad("samples too few, of a ratio", intervals.ratio_interval, np.ones(4), np.ones(4)),
+    bad("above too few, of a ratio", intervals.ratio_interval, np.ones(4), np.ones(4)),
     bad("below of another shape", intervals.ratio_interval, np.ones(7), ONES),
     bad("below of mean 0", intervals.ratio_interval, np.ones(7), np.zeros(7)),
     bad("above NaN", intervals.ratio_interval, NAN * np.ones(7), np.ones(7)),
@@ -575,6 +576,8 @@ FILES = [
     bad("path no table", report.merge, __file__),
     bad("data a string", files.write, "table.md", "text"),
     bad("path a folder", files.write, ".", b"bytes"),
+    bad("path a folder", files.held, "."),
+    bad("path a number", files.held, 3),
     bad("folder that is none", files.alone, "nowhere"),
     bad("folder a file", files.alone, __file__),
 ]
@@ -604,6 +607,8 @@ DATA = [
     bad("n missing", data.synthetic_images, rng=RNG),
     bad("rng missing", data.synthetic_images, 10),
     bad("rng a RandomState", data.synthetic_images, 10, LEGACY),
+    bad("url of a file", download.check_source, "file:///etc/hostname", None),
+    bad("progress a boolean", download.check_source, "https://a.b/c", True),
     bad("url without a scheme", download.fetch, "127.0.0.1:9", "file", 5, MD5),
     bad("url bytes", download.fetch, b"http://127.0.0.1:9/", "file", 5, MD5),
     bad("path a number", download.fetch, "http://127.0.0.1:9/", 5, 5, MD5),

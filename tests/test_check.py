@@ -344,3 +344,31 @@ def test_checking_leaves_the_layer_as_it_was():
     check_layer(layer, rng.standard_normal((POINTS, UNITS)), rng)
     for key, array in layer.params.items():
         np.testing.assert_array_equal(array, before[key])
+
+
+# Right layers that fail, and wrong ones.
+
+
+def test_a_net_in_single_precision_is_told_to_come_back_in_double():
+    rng = np.random.default_rng(0)
+    layer = Dense(rng.standard_normal((5, 3)).astype(np.float32), np.zeros(3, np.float32))
+    with pytest.raises(GradientCheckError, match="give x and parameters in float64"):
+        check_layer(layer, rng.standard_normal((7, 5)).astype(np.float32), rng)
+
+
+def test_a_kink_is_told_to_move():
+    x = np.random.default_rng(0).standard_normal((7, 5))
+    x[2, 3] = 0.0
+    with pytest.raises(GradientCheckError, match="on a kink .* move x a little"):
+        check_layer(ReLU(), x, np.random.default_rng(1))
+
+
+def test_a_wrong_rule_away_from_kinks_gets_no_excuse():
+    class Wrong(ReLU):
+        def tangent(self, t, cache):
+            return 1.01 * super().tangent(t, cache)
+
+    x = np.random.default_rng(0).standard_normal((7, 5))
+    with pytest.raises(GradientCheckError) as caught:
+        check_layer(Wrong(), x, np.random.default_rng(1))
+    assert "kink" not in str(caught.value) and "float32" not in str(caught.value)

@@ -197,3 +197,27 @@ def test_a_net_without_rectifiers_has_no_active_units(rng):
 def test_exactly_one_half_of_a_crelu_is_active_also_at_zero():
     [active] = active_units(CReLU(), np.array([[-1.0, 0.0, 1.0]]))
     np.testing.assert_array_equal(active, [[False, False, True, True, True, False]])
+
+
+# One layer twice.
+
+
+@pytest.mark.parametrize("build", [lambda d: Chain(d, ReLU(), d), lambda d: Sum(d, d), lambda d: Sum(Identity(), d, d),
+                                   lambda d: Chain(d, Sum(Identity(), Chain(ReLU(), d))),
+                                   lambda d: Chain(d, Dense(d.params["W"]))])
+def test_a_layer_with_parameters_stands_once(build):
+    """Each place would get its part of the gradient, and an optimiser with a state would step twice."""
+    with pytest.raises(ValueError, match=r"layers must not share parameters: [\d.]+W is in this net twice"):
+        build(Dense(np.eye(3)))
+
+
+def test_an_array_that_is_shared_later_is_refused_where_parameters_are_named():
+    net = Chain(Dense(np.eye(3)), Dense(np.eye(3)))
+    net.layers[1].params["W"] = net.layers[0].params["W"]
+    with pytest.raises(ValueError, match=r"layers must not share parameters: 0\.W is in"):
+        dict(net.params)
+
+
+def test_a_layer_without_parameters_may_stand_anywhere():
+    relu = ReLU()
+    assert set(Chain(relu, Dense(np.eye(3)), relu).params) == {"1.W", "1.b"}

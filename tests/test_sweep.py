@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from numba import config
 
-from minishatter import running
+from minishatter import files, running
 from minishatter.sweep import IN_FLIGHT, SweepError, sweep
 from tests import cells
 
@@ -40,7 +40,7 @@ def processes(workers=2):
 def cluster(tmp_path_factory):
     """A real Dask cluster: a scheduler and two worker processes, on the loopback."""
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1",
-                                  dashboard_address=None, silence_logs=logging.CRITICAL,
+                                  dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
                                   local_directory=str(tmp_path_factory.mktemp("dask"))) as cluster:
         yield cluster
 
@@ -273,7 +273,7 @@ HEADER, ROW = "cell,value,result,type\n", "echo,1,1,int\n"
 
 @pytest.mark.parametrize("text, why", [
     ("cell,depth,result,type\n" + ROW, "has the columns"), ("value,result,type\n" + ROW, "has the columns"),
-    ("cell,value\n", "has the columns"), ("some text", "has the columns"), (HEADER[:-1], "has the columns"),
+    ("cell,value\n", "has the columns"), ("some text", "has the columns"),
     (HEADER + "relu,1,1,int\n", "line 2"), (HEADER + ROW + "echo,2,2\n", "line 3"), (HEADER + "\n" + ROW, "line 2"),
     (HEADER + ROW + "echo,1,2,int\n", "line 3 twice"), (HEADER + 'echo,1,"1,int\n' + ROW, "not a CSV"),
     (HEADER + ROW + ROW[:5] + "\udcff" + ROW[5:], "not a CSV")])
@@ -491,3 +491,58 @@ def test_a_closure_is_refused():
 
     with pytest.raises(TypeError, match="cell must be a function at the top level of a module.*an inner function"):
         sweep(cell, [(1,)])
+
+
+# Two at once.
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no lock on files there")
+def test_a_second_sweep_on_one_csv_is_refused_until_the_first_has_ended(path, log):
+    points = cells.grid(str(log), 0.0)
+
+    def second(todo):
+        with pytest.raises(ValueError, match="path must be a file that nobody else is adding to"):
+            sweep(cells.logged, points, path=path)
+        return todo
+
+    rows = sweep(cells.logged, points, path=path, progress=second)
+    assert len(lines(log)) == len(points) == len(lines(path)) - 1  # no cell ran twice
+    assert sweep(cells.logged, points, path=path, progress=second) == rows  # nothing is left: nobody asks for the file
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no lock on files there")
+def test_what_another_process_has_added_meanwhile_is_not_run_again(path, log, monkeypatch):
+    points, held = cells.grid(str(log), 0.0), files.held
+
+    def late(csv):
+        monkeypatch.setattr(files, "held", held)
+        sweep(cells.logged, points[:20], path=csv)  # another one, between our look and our lock
+        return held(csv)
+
+    monkeypatch.setattr(files, "held", late)
+    assert len(sweep(cells.logged, points, path=path)) == len(points)
+    assert len(lines(log)) == len(points) == len(lines(path)) - 1
+
+
+def test_a_torn_header_is_no_other_table(path, log):
+    points = cells.grid(str(log), 0.0)[:3]
+    sweep(cells.logged, points, path=path)
+    header, whole = path.read_bytes().partition(b"\n")[0], path.read_bytes()
+    for end in range(1, len(header) + 1):
+        path.write_bytes(header[:end])
+        sweep(cells.logged, points, path=path)
+        assert path.read_bytes() == whole
+    path.write_bytes(b"cell,other")
+    with pytest.raises(ValueError, match="path must be"):
+        sweep(cells.logged, points, path=path)
+    assert path.read_bytes() == b"cell,other"
+
+
+def test_two_threads_in_one_dask_worker_run_convnets(path):
+    """Both call numba's threads at once; the rows are those of no executor."""
+    points = [(seed,) for seed in range(6)]
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=True, host="127.0.0.1",
+                                  dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
+                                  local_directory=str(path.parent)) as cluster, distributed.Client(cluster) as client:
+        rows = sweep(cells.convnet, points, client.get_executor(), path)
+    assert rows == sweep(cells.convnet, points)

@@ -120,11 +120,15 @@ def _home(data_home):
     """The folder of the data: the one given, the environment's, or one in the user's cache."""
     if data_home is None:
         cache = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", "")
-        cache = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"  # XDG: a relative one is ignored
-        data_home = os.environ.get("MINISHATTER_DATA") or cache / "minishatter"
+        cache = cache if os.path.isabs(cache) else os.path.join("~", ".cache")  # XDG: a relative one is ignored
+        data_home = os.environ.get("MINISHATTER_DATA") or os.path.join(cache, "minishatter")
     if not isinstance(data_home, (str, os.PathLike)):
         raise TypeError(f"data_home must be the path of a folder, got {data_home!r}")
-    return Path(data_home).expanduser()
+    try:
+        return Path(data_home).expanduser()
+    except RuntimeError as error:  # no HOME, and nobody of this number in the list of users
+        raise ValueError(f"data_home must be given, or named in the variable MINISHATTER_DATA: {data_home} is in a "
+                         "home folder, and this user has none") from error
 
 
 def _find(home, name):
@@ -161,16 +165,22 @@ def fetch_cifar10(data_home: str | os.PathLike | None = None, url: str = ARCHIVE
     there and right. url: the archive, or a mirror of it; its host has been slow since 2026.
     progress wraps the iteration over the blocks, such as running.progress("CIFAR-10").
 
-    A broken download is resumed, here and in the next call (see download.fetch). Nothing is
+    A broken download is resumed, here and in the next call (see download.fetch); a second
+    process waits for the first, and then does nothing. Nothing is
     written before size and MD5 of the archive and SHA-256 of each batch are found right; then
     the archive is removed. Raises OSError if it cannot be had, ValueError if it is another file.
     """
     home = _home(data_home)
-    if not _has_all(home):
-        archive = download.fetch(url, home / "cifar-10-binary.tar.gz.part", ARCHIVE.size, ARCHIVE.md5, progress)
-        for name, content in _members(archive).items():
-            files.write(home / FOLDER / name, content)
-        archive.unlink()
+    if _has_all(home):
+        return home
+    download.check_source(url, progress)
+    home.mkdir(parents=True, exist_ok=True)
+    with files.alone(home):
+        if not _has_all(home):  # another process may have been faster
+            archive = download.fetch(url, home / "cifar-10-binary.tar.gz.part", ARCHIVE.size, ARCHIVE.md5, progress)
+            for name, content in _members(archive).items():
+                files.write(home / FOLDER / name, content)
+            archive.unlink()
     return home
 
 

@@ -28,10 +28,7 @@ def fetch(url: str, path: str | os.PathLike, size: int, md5: str,
     Raises OSError if a few attempts fail: what has arrived stays, and calling again goes on
     from there. Raises ValueError if the server has a file of another size or sum.
     """
-    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-        raise ValueError(f"url must start with https:// or http://, got {url!r}")
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be a function that wraps an iterable, got {progress!r}")
+    check_source(url, progress)
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be the path of a file, got {path!r}")
     if not isinstance(md5, str) or not re.fullmatch("[0-9a-f]{32}", md5):
@@ -51,6 +48,14 @@ def fetch(url: str, path: str | os.PathLike, size: int, md5: str,
     raise kind(f"{url} did not give the file in {attempt} of {TRIES} attempts; the last one: "
                f"{str(failure) or repr(failure)}. {_length(path):,} of {size:,} bytes have arrived in {path}: call "
                "again to resume, or save the file under that name by other means, and call again") from failure
+
+
+def check_source(url: str, progress: Callable[[Iterable], Iterable] | None) -> None:
+    """Raise ValueError or TypeError unless `fetch` could begin with these."""
+    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+        raise ValueError(f"url must start with https:// or http://, got {url!r}")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function that wraps an iterable, got {progress!r}")
 
 
 def _length(path):

@@ -13,25 +13,30 @@ import functools
 import threading
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from ..kernels import threading_layer
-from .vectors import add_product, add_up, empty, fill, lanes, load, store
+from ..kernels import compiled, threading_layer
+from .vectors import add_product, add_up, empty, fill, lanes, load, load_double, store
 
 TURN = threading.Lock()
+ONE = np.ones(1)  # tells `fill` that the vector is one of double precision
+DOUBLES = lanes(ONE)
+BLOCK = 4 * DOUBLES  # four sums at a time, for none to wait for another
 
 
 def kernel(function):
-    """Compile a kernel for numba's threads. Where those are the workqueue, which would abort, calls take turns."""
-    fastmath = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reassociated; NaN and infinity keep their meaning
-    compiled = njit(cache=True, nogil=True, parallel=True, fastmath=fastmath)(function)
+    """Compile a kernel for numba's threads. Where those are the workqueue, which would abort, calls take turns.
+
+    numba compiles a parallel loop twice, and runs the one in the process that compiles, the other from the cache.
+    """
+    parallel = compiled(function, parallel=True)
 
     @functools.wraps(function)
     def call(*arrays):
         if threading_layer() in ("omp", "tbb"):
-            return compiled(*arrays)
+            return parallel(*arrays)
         with TURN:
-            return compiled(*arrays)
+            return parallel(*arrays)
 
     return call
 
@@ -39,7 +44,7 @@ def kernel(function):
 # Convolution. N is a multiple of the lanes: conv.py sees to that. Stride and padding are in two tables, of `reads`.
 
 
-@njit(cache=True)
+@compiled
 def reads(outputs, inputs, taps, stride, padding, spacing):
     """Which input row (or col) each output row reads through each tap, (outputs, taps); -1 if it reads a zero.
 
@@ -109,7 +114,7 @@ def correlate(x, W, b, y, row_of, col_of):
                             store(flat_y, to + n1, high)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gather(x, rows, n, n1, seen):
     """seen[p, j, c] <- the vectors x[c, rows[p], j, n ...] and x[c, rows[p], j, n1 ...], side by side, rows[p] >= 0."""
     (channels, x_rows, cols, N), flat_x = x.shape, x.reshape(-1)
@@ -206,7 +211,60 @@ def rectify_halves_back(dy, y, dx):
             dx[c, m] = dy[c, m] if y[c, m] > 0 else -dy[channels + c, m]
 
 
-# Batch normalisation.
+# Batch normalisation. Sums are in double precision, by the vectors of a run and then, one by one, what is left of it.
+
+
+@compiled
+def sum_of(run):
+    """The sum of the numbers of a run."""
+    total, size, step = 0.0, run.size // BLOCK * BLOCK, DOUBLES
+    one = fill(ONE, 1.0)
+    s0 = s1 = s2 = s3 = fill(ONE, 0.0)
+    for m in range(0, size, BLOCK):
+        s0, s1 = add_product(s0, one, load_double(run, m)), add_product(s1, one, load_double(run, m + step))
+        s2 = add_product(s2, one, load_double(run, m + 2 * step))
+        s3 = add_product(s3, one, load_double(run, m + 3 * step))
+    for m in range(size, run.size):
+        total += run[m]
+    return add_up(s0) + add_up(s1) + add_up(s2) + add_up(s3) + total
+
+
+@compiled
+def sum_of_squares(run, mean):
+    """The sum of (x - mean)^2 over the numbers x of a run."""
+    total, size, step = 0.0, run.size // BLOCK * BLOCK, DOUBLES
+    one, shift = fill(ONE, 1.0), fill(ONE, -mean)
+    s0 = s1 = s2 = s3 = fill(ONE, 0.0)
+    for m in range(0, size, BLOCK):
+        x0, x1 = load_double(run, m), load_double(run, m + step)
+        x2, x3 = load_double(run, m + 2 * step), load_double(run, m + 3 * step)
+        x0, x1 = add_product(shift, one, x0), add_product(shift, one, x1)
+        x2, x3 = add_product(shift, one, x2), add_product(shift, one, x3)
+        s0, s1 = add_product(s0, x0, x0), add_product(s1, x1, x1)
+        s2, s3 = add_product(s2, x2, x2), add_product(s3, x3, x3)
+    for m in range(size, run.size):
+        total += (run[m] - mean) ** 2
+    return add_up(s0) + add_up(s1) + add_up(s2) + add_up(s3) + total
+
+
+@compiled
+def sum_and_product(run, other):
+    """The sums of x and of x y over two runs."""
+    total, product, size, step = 0.0, 0.0, run.size // BLOCK * BLOCK, DOUBLES
+    one = fill(ONE, 1.0)
+    s0 = s1 = s2 = s3 = p0 = p1 = p2 = p3 = fill(ONE, 0.0)
+    for m in range(0, size, BLOCK):
+        x0, x1 = load_double(run, m), load_double(run, m + step)
+        x2, x3 = load_double(run, m + 2 * step), load_double(run, m + 3 * step)
+        s0, p0 = add_product(s0, one, x0), add_product(p0, x0, load_double(other, m))
+        s1, p1 = add_product(s1, one, x1), add_product(p1, x1, load_double(other, m + step))
+        s2, p2 = add_product(s2, one, x2), add_product(p2, x2, load_double(other, m + 2 * step))
+        s3, p3 = add_product(s3, one, x3), add_product(p3, x3, load_double(other, m + 3 * step))
+    for m in range(size, run.size):
+        total += run[m]
+        product += np.float64(run[m]) * other[m]
+    total += add_up(s0) + add_up(s1) + add_up(s2) + add_up(s3)
+    return total, product + add_up(p0) + add_up(p1) + add_up(p2) + add_up(p3)
 
 
 @kernel
@@ -214,14 +272,8 @@ def normalise_images(x, y, xhat, std, scale, shift, eps):
     """BatchNorm for runs x (channels, M): xhat <- (x - mean) / std, y <- scale xhat + shift, std (channels,)."""
     channels, M = x.shape
     for c in prange(channels):
-        total = 0.0
-        for m in range(M):
-            total += x[c, m]
-        mean = x.dtype.type(total / M)
-        squares = 0.0
-        for m in range(M):
-            squares += (x[c, m] - mean) ** 2
-        std[c] = (squares / M + eps) ** 0.5
+        mean = x.dtype.type(sum_of(x[c]) / M)
+        std[c] = (sum_of_squares(x[c], np.float64(mean)) / M + eps) ** 0.5
         inverse = x.dtype.type(1.0 / std[c])
         for m in range(M):
             xhat[c, m] = (x[c, m] - mean) * inverse
@@ -233,10 +285,7 @@ def normalise_images_back(dy, xhat, std, scale, dx, d_scale, d_shift):
     """BatchNorm's backward rule: dx = scale / std (dy - mean dy - xhat mean(xhat dy)), d_scale, d_shift the sums."""
     channels, M = dy.shape
     for c in prange(channels):
-        total, product = 0.0, 0.0
-        for m in range(M):
-            total += dy[c, m]
-            product += dy[c, m] * xhat[c, m]
+        total, product = sum_and_product(dy[c], xhat[c])
         d_shift[c], d_scale[c] = total, product
         gain = dy.dtype.type(scale[c] / std[c])
         mean, slope = dy.dtype.type(total / M), dy.dtype.type(product / M)

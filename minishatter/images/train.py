@@ -2,7 +2,8 @@
 
 Differentiation is elsewhere (the nets' backward rules); here parameters are updated. `fit` works on a copy of
 the net, draws everything from one seed, epoch by epoch, and writes a checkpoint after each epoch: a run that
-is killed and started again ends with the same weights, bit for bit.
+is killed and started again ends with the same weights: bit for bit on the same kind of processor with the same
+versions of NumPy and numba and as many threads of BLAS, and to rounding on another.
 """
 
 import copy

@@ -72,6 +72,19 @@ def _load(context, builder, signature, arguments):
     return builder.load(address, align=align)
 
 
+def load_double(array, at):
+    """The numbers array[at], array[at + 1], ... in double precision: as many as a vector of those holds."""
+    return array[at:at + VECTOR_BYTES // 8].astype(np.float64)
+
+
+@instruction(load_double, lambda array, at: Vector(types.float64), types.Array, types.Integer)
+def _load_double(context, builder, signature, arguments):
+    address, align = _address(context, builder, signature.args[0], *arguments)
+    stored, double = context.get_value_type(signature.args[0].dtype), context.get_value_type(signature.return_type)
+    numbers = builder.load(builder.bitcast(address, ir.VectorType(stored, double.count).as_pointer()), align=align)
+    return numbers if stored == double.element else builder.fpext(numbers, double)
+
+
 def store(array, at, vector):
     """array[at], array[at + 1], ... <- vector."""
     array[at:at + lanes(array)] = vector

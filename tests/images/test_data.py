@@ -4,6 +4,8 @@ import hashlib
 import io
 import os
 import tarfile
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from minishatter import files
 from minishatter.images import data
-from tests.loopback import Server, answer
+from tests.loopback import Server, answer, good
 
 FEW = 5
 OF_CIFAR = [f"{data.FOLDER}/{name}" for name in (*data.BATCHES.values(), data.NAMES)]
@@ -234,6 +236,31 @@ def test_a_full_disk_leaves_whole_files_and_the_archive(home, server, monkeypatc
     assert len(left) == 2 and left.items() <= dict(GOOD).items()
     data.fetch_cifar10(home, server.url)
     assert complete(home) and len(server.requests) == 1
+
+
+def test_two_at_once_fetch_once(home, server):
+    """Both begin before the first has ended; the second waits, looks again, and asks for nothing."""
+    begun, failures = threading.Event(), []
+
+    def slowly(handler, content, start):
+        begun.set()
+        time.sleep(0.3)
+        return good(handler, content, start)
+
+    def fetch():
+        try:
+            data.fetch_cifar10(home, server.url)
+        except Exception as error:
+            failures.append(error)
+
+    server.script = [slowly]
+    workers = [threading.Thread(target=fetch) for _ in range(2)]
+    workers[0].start()
+    assert begun.wait(timeout=10)
+    workers[1].start()
+    for worker in workers:
+        worker.join()
+    assert failures == [] and complete(home) and len(server.requests) == 1
 
 
 def test_a_failed_download_says_what_to_do_and_writes_no_file(home, server):
