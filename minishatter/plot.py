@@ -21,7 +21,7 @@ from . import arguments, files
 # blindness can tell apart. "feedforward" is normalised, "plain" is not; a resnet's number is its beta.
 COLOUR = {"feedforward": "#D55E00", "plain": "#E69F00", "resnet": "#0072B2", "resnet 0.3": "#56B4E9",
           "resnet 0.1": "#009E73", "highway": "#CC79A7", "theory": "#000000", "paper": "#000000",
-          "CReLU": "#332288", "looks-linear": "#882255", "leaky": "#44AA99", "linear": "#999933",
+          "CReLU": "#332288", "looks-linear": "#882255", "leaky": "#44AA99", "smooth": "#117733", "linear": "#999933",
           "per sample": "#6A3D9A", "textbook": "#AAAAAA", "brown": "#7A4B1E", "white": "#777777"}
 
 STYLE: Any = {"figure.dpi": 100, "savefig.dpi": 110, "figure.constrained_layout.use": True, "font.size": 9,

@@ -239,7 +239,7 @@ for name in ("LayerNorm, pre", "LayerNorm, post"):
 # %%
 fig = plot.page((11, 8.5))
 top, bottom = fig.subfigures(2, 1, height_ratios=[1, 2.6])
-EXAMPLES = {"none": plot.COLOUR["brown"], "LayerNorm, before": plot.COLOUR["highway"],
+EXAMPLES = {"none": plot.COLOUR["plain"], "LayerNorm, before": plot.COLOUR["per sample"],
             "weight standardisation": plot.COLOUR["feedforward"], "LayerNorm, pre": plot.COLOUR["resnet"]}
 for ax, (name, colour) in zip(top.subplots(1, 4), EXAMPLES.items()):
     rng = np.random.default_rng([SEED, WIDTH, 0])

@@ -223,7 +223,7 @@ names = list(ROWS)
 fig = plot.page((11, 6.5))
 left, right = fig.subplots(1, 2, width_ratios=[1.2, 1])
 height = np.arange(len(names))
-COLOURS = dict(zip(MEASURED, (plot.COLOUR["resnet"], plot.COLOUR["feedforward"])))
+COLOURS = dict(zip(MEASURED, plot.shades(plot.COLOUR["theory"], 2)))
 for depth, colour in COLOURS.items():
     value, low, high = np.transpose([found[name, depth][0] for name in names])
     shift = 0.12 if depth == MEASURED[1] else -0.12
@@ -236,8 +236,8 @@ left.invert_yaxis()
 left.set(xlabel="correlation R of df/dn at uncorrelated inputs", xlim=(-0.1, 1.05))
 left.legend(loc="lower center")
 c = np.linspace(0, 1, 41)
-MAPS = {"ReLU": (relu, plot.COLOUR["feedforward"]), "standardised": (no_mean, plot.COLOUR["brown"]),
-        "erf, q = 0.5": (smooth(ERF, 0.5)[0](1)[0], plot.COLOUR["highway"]),
+MAPS = {"ReLU": (relu, plot.COLOUR["plain"]), "standardised": (no_mean, plot.COLOUR["feedforward"]),
+        "erf, q = 0.5": (smooth(ERF, 0.5)[0](1)[0], plot.COLOUR["smooth"]),
         "branch 1/sqrt 50": (wide.skip_map(relu, 1.0, 50**-0.5), plot.COLOUR["resnet"])}
 for name, (each, colour) in MAPS.items():
     behind = c

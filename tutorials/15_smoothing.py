@@ -36,8 +36,8 @@ plot.use_style()
 
 # %%
 KINDS = {  # plain nets: none, and standardised weights (lesson 13), which shatter without a batch
-    "He, 16 layers": (16, "he", plot.COLOUR["brown"]),
-    "standardised, 4 layers": (4, "standardised", plot.COLOUR["highway"]),
+    "He, 16 layers": (16, "he", plot.COLOUR["plain"]),
+    "standardised, 4 layers": (4, "standardised", plot.shades(plot.COLOUR["feedforward"], 2)[0]),
     "standardised, 10 layers": (10, "standardised", plot.COLOUR["feedforward"]),
 }
 U = np.array([0.25, 0.5, 1.0, 2.0, 4.0])  # sigma / xi
@@ -266,8 +266,8 @@ ax = axes[0, 0]
 example = stairs["standardised, 10 layers"][0]
 fine = np.linspace(-0.5, 0.5, 1001)
 middle = xi["standardised, 10 layers"].mean()
-ax.plot(fine, example.at(fine), color=plot.COLOUR["white"], linewidth=0.6, label="f'")
-for u, colour in ((1.0, plot.COLOUR["resnet"]), (4.0, "black")):
+ax.plot(fine, example.at(fine), color=plot.COLOUR["feedforward"], linewidth=0.6, label="f'")
+for u, colour in zip((1.0, 4.0), plot.shades(plot.COLOUR["theory"], 2)):
     ax.plot(fine, regions.smooth(example, fine, u * middle), color=colour, label=f"sigma = {u:g} xi")
 ax.set(title="Standardised weights, 10 layers", xlabel="x", ylabel="f'(x)")
 ax.legend()
@@ -293,14 +293,14 @@ ax.loglog(POINTS, POINTS**-0.5, "--", color="black", linewidth=0.8, label=r"$m^{
 ax.set(title="Integrated gradients (dotted: the law)", xlabel="points m", ylabel="error / std of f'")
 ax.legend()
 ax = axes[1, 1]
-for norm, label, colour in ((None, "plain", plot.COLOUR["brown"]), ("batch", "BN, held", plot.COLOUR["feedforward"])):
+for norm, label, colour in ((None, "plain", plot.COLOUR["plain"]), ("batch", "BN, held", plot.COLOUR["feedforward"])):
     plot.curves(ax, np.array(DEPTHS), [tuple(part / np.log(10) for part in lead[norm])], [label], [colour])
 ax.axhline(0, color="black", linewidth=0.6)
 ax.set(title=f"First over zeroth order, sigma = {SIGMA}", xlabel="depth", ylabel="log10 of the second moments' ratio")
 ax.legend()
 ax = axes[1, 2]
 for run in range(3):
-    ax.plot(line, 1e3 * shown[run], linewidth=0.9, color=plot.shades(plot.COLOUR["resnet"], 3)[run])
+    ax.plot(line, 1e3 * shown[run], linewidth=0.9, color=plot.shades(plot.COLOUR["plain"], 3)[run])
 ax.set(title="SmoothDiff's net, three draws", xlabel="x", ylabel="1000 f'(x)")
 plot.save(fig, report.figure)
 
