@@ -77,10 +77,9 @@ def _draw_sum(rng, kind):
 
 
 def _sum_backward(x, dy, weights, scale, slope, nested):
-    rectifier = PReLU(float(slope))
-    branches = [Identity(), Chain(Affine(scale, -scale), rectifier), Center()][:weights.size]
+    branches = [Identity(), Chain(Affine(scale, -scale), PReLU(float(slope))), Center()][:weights.size]
     if nested:
-        branches[2] = Sum(Identity(), rectifier, weights=(0.5, 2.0))
+        branches[2] = Sum(Identity(), PReLU(float(slope)), weights=(0.5, 2.0))
     layer = Sum(*branches, weights=tuple(map(float, weights)))
     return _backward(layer, x, dy)
 
@@ -146,7 +145,7 @@ def _draw_grid(rng, kind):
 
 def _readable_gradient(x, first, b, W, scale, last, kind):
     norm = BatchNorm(scale.size)
-    norm.params.update(scale=scale, shift=b)
+    norm.params.update(scale=scale, shift=b.copy())
     dense = [Dense(first, b), PReLU(0.1)]
     if kind == 0:
         net = Chain(*dense, Dense(last))
