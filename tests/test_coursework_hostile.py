@@ -250,7 +250,7 @@ def test_the_fast_path_is_no_answer_to_the_readable_one(tmp_path):
     lines = text.splitlines()
     lines[first - 1:last] = ["    return input_gradient(net, x, statistics)"]
     (tmp_path / "gradients.py").write_text("\n".join(lines))
-    result, = graded(tmp_path, [task for task in manifest.TASKS if task.twins]).results
+    result, = graded(tmp_path, [task for task in manifest.TASKS if task.number == "5.2"]).results
     assert result.score == 0 and "must not call gradients.input_gradient" in result.output
 
 

@@ -210,3 +210,11 @@ def test_interrupting_leaves_what_is_finished_whole(figures):
     assert process.returncode == 130 and "stopped" in said
     assert {path.name for path in figures.iterdir()} == {"01_one_layer_by_hand.png", "REPLICATION.md"}
     assert (figures / "01_one_layer_by_hand.png").read_bytes().endswith(b"IEND\xaeB`\x82")  # a PNG's last bytes
+
+
+@scripts
+def test_a_lesson_says_what_it_builds_on_and_what_it_costs(script):
+    last = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))).splitlines()[-1]
+    found = re.fullmatch(r"Builds on (nothing|\d\d(?: and \d\d)*)\. Takes about \d+ seconds on one core\.", last)
+    assert found, last
+    assert all(number < script.name[:2] for number in re.findall(r"\d\d", found[1]))

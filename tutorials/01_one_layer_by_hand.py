@@ -6,6 +6,8 @@ compute it? We do every step with arrays of five numbers, then let the layers
 do the same, then check them. Three layers are worth deriving: CReLU, the skip
 connection and batch normalisation. On the way we meet the object that the paper is
 about: f'(x) is a staircase.
+
+Builds on nothing. Takes about 3 seconds on one core.
 """
 
 # %%

@@ -5,6 +5,8 @@ What does the gradient of a net at initialisation look like, as the input moves
 along a line? For one layer like a random walk, for 24 layers like white noise:
 it has shattered. A resnet of 50 layers is in between. This is figure 1 of the
 paper, measured.
+
+Builds on 01. Takes about 45 seconds on one core.
 """
 
 # %%

@@ -6,6 +6,8 @@ How alike are they, on the average along the line? That is the autocorrelation a
 lag k. Figure 2 of the paper draws it for feedforward nets and resnets of five
 depths. The paper leaves open how it counts depth and what it holds constant, so
 we search for a convention that fits, and judge it by curves that had no say.
+
+Builds on 02. Takes about 25 seconds on one core.
 """
 
 # %%

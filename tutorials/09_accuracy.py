@@ -9,6 +9,8 @@ Training all of it takes hours, so finished runs are kept in figures/09_ranges.c
 the figure is drawn from there. `python -m tutorials 09 --train` adds what is missing; `--train --paper` does it by
 the paper's own protocol; `--quick` trains shallow nets on synthetic images for some seconds. The code of the runs is in
 tutorials/accuracy_study.py.
+
+Builds on 07 and 08. Takes about 5 seconds on one core.
 """
 
 # %%

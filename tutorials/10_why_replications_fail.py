@@ -5,6 +5,8 @@ The best-known textbook exercise on this paper draws the gradient of a 24-layer
 net, finds that it does not look like figure 1(b), says that it is no
 convincing replication, and asks its readers why. Here is the answer: a
 controlled study, one change at a time, 20 nets for each set-up.
+
+Builds on 02 and 04. Takes about 145 seconds on one core.
 """
 
 # %%

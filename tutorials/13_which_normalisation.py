@@ -5,6 +5,8 @@ The paper blames batch normalisation for white gradients, and skip connections
 undo it. But normalisation comes in many kinds: over the batch or inside one
 input, with the mean or without, before the rectifier or behind it, of signals
 or of weights. Eighteen nets, two depths, one rule.
+
+Builds on 04 and 10. Takes about 15 seconds on one core.
 """
 
 # %%

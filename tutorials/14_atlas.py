@@ -5,6 +5,8 @@ Leaky rectifiers, smooth activations at the edge of chaos, mirrored weights,
 scaled branches, standardised weights: each is said to help gradients. What
 does each do to their correlation? One line answers for all of them: R is the
 slope of the map that the net puts on the correlation of its signals.
+
+Builds on 12 and 13. Takes about 140 seconds on one core.
 """
 
 # %%

@@ -5,6 +5,8 @@ SmoothGrad averages gradients over noise, integrated gradients along a path,
 evolution strategies take no gradient at all. All three estimate a smoother
 derivative. How much of f' they keep, how many samples they need and how they
 err follows from one number, the correlation length of f'.
+
+Builds on 11 and 13. Takes about 25 seconds on one core.
 """
 
 # %%
