@@ -75,7 +75,7 @@ def one_of(name: str, value: Any, known: Iterable) -> Any:
 
 def layer(name: str, value: Any) -> Any:
     """`value`, if it follows the layer protocol of layers.py."""
-    if isinstance(value, type) or not all(hasattr(value, rule) for rule in PROTOCOL):
+    if isinstance(value, type) or not all(hasattr(type(value), rule) or hasattr(value, rule) for rule in PROTOCOL):
         raise TypeError(f"{name} must be a layer or net, with {', '.join(PROTOCOL)}, got {value!r}")
     return value
 

@@ -35,11 +35,10 @@ class Container(Layer):
     """What Chain and Sum share: children, and their parameters under one roof."""
 
     def __init__(self, *children: Layer):
-        # Not super().__init__(): `params` is what the children have.
+        # Not super().__init__(): `params` is no dict of its own here but what the children have.
         if not children:
             raise ValueError(f"{type(self).__name__} needs at least one layer")
         self._children = tuple(arguments.layer(f"layers[{place}]", child) for place, child in enumerate(children))
-        _ = self.params  # refuses a layer that stands twice
 
     @property
     def children(self) -> tuple[Layer, ...]:
@@ -48,7 +47,7 @@ class Container(Layer):
 
     @property
     def params(self) -> Grads:  # type: ignore[override]
-        """The children's arrays themselves, under their places' names; ValueError if one has two."""
+        """The children's arrays themselves, under their places' names; ValueError if one array has two names."""
         named = {name: array for place, child in enumerate(self.children)
                  for name, array in _named(place, child.params).items()}
         if len({id(array) for array in named.values()}) < len(named):

@@ -205,10 +205,12 @@ def test_exactly_one_half_of_a_crelu_is_active_also_at_zero():
 @pytest.mark.parametrize("build", [lambda d: Chain(d, ReLU(), d), lambda d: Sum(d, d), lambda d: Sum(Identity(), d, d),
                                    lambda d: Chain(d, Sum(Identity(), Chain(ReLU(), d))),
                                    lambda d: Chain(d, Dense(d.params["W"]))])
-def test_a_layer_with_parameters_stands_once(build):
+def test_an_array_has_one_name_where_parameters_are_named(build):
     """Each place would get its part of the gradient, and an optimiser with a state would step twice."""
+    net = build(Dense(np.eye(3)))
+    np.testing.assert_array_equal(net.tangent(np.ones((1, 3)), net.forward(np.ones((1, 3)))[1]) > 0, True)
     with pytest.raises(ValueError, match=r"layers must not share parameters: [\d.]+W is in this net twice"):
-        build(Dense(np.eye(3)))
+        dict(net.params)
 
 
 def test_an_array_that_is_shared_later_is_refused_where_parameters_are_named():
