@@ -294,7 +294,7 @@ def length_between(kind, depth, pair):
     return probe.along(gradient, a, b, WALK).diagnosis.correlation_length / np.linalg.norm(b - a)
 
 
-BETWEEN = DEPTHS[-2]
+BETWEEN = 4 if quick() else 24
 lengths = {kind: [length_between(kind, BETWEEN, pair) for pair in range(PAIRS)] for kind in KINDS}
 lengths = {kind: intervals.mean_interval(np.array(shares), LEVEL) for kind, shares in lengths.items()}
 for kind, share in lengths.items():
