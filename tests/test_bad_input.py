@@ -15,7 +15,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from minishatter import (arguments, check, compose, explore, files, film, gradients, init, intervals, layers, look,
-                         nets, norms, plot, pointwise, probe, regions, report, running, stats, sweep, theory, wide)
+                         nets, norms, plot, pointwise, probe, regions, report, running, stats, sweep,
+                         tangent_kernel, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
 from minishatter.intervals import Interval
@@ -568,6 +569,20 @@ WIDE = [
     bad("q without a critical point", wide.critical, lambda z: 2 + np.tanh(z), pointwise.TANH.slope, 0.5),
     bad("branch_map a number", wide.skip_map, 0.5),
     bad("skip and branch both 0", wide.skip_map, wide.rectifier_map(), 0.0, 0.0),
+    bad("x a matrix", tangent_kernel.layer_kernels, ONES, wide.rectifier_map(), 3),
+    bad("x holds 0, where there is no signal", tangent_kernel.layer_kernels, [0.0], wide.rectifier_map(), 3,
+        bias_std=0),
+    bad("branch_map a number", tangent_kernel.layer_kernels, GRID, 0.5, 3),
+    bad("depth zero", tangent_kernel.layer_kernels, GRID, wide.rectifier_map(), 0),
+    bad("depth too large", tangent_kernel.layer_kernels, [1.0], wide.rectifier_map(mean=False), 2000),
+    bad("skip and branch both 0", tangent_kernel.layer_kernels, GRID, wide.rectifier_map(), 3, branch=0.0),
+    bad("read a number", tangent_kernel.layer_kernels, GRID, wide.rectifier_map(), 3, read=0.5),
+    bad("bias_std negative", tangent_kernel.layer_kernels, GRID, wide.rectifier_map(), 3, bias_std=-1.0),
+    bad("net a list", tangent_kernel.parameter_kernels, [Identity()], ONES),
+    bad("net of two outputs", tangent_kernel.parameter_kernels, Dense(np.ones((5, 2))), ONES),
+    bad("net too large", tangent_kernel.parameter_kernels, exploding(RNG), np.ones((2, 1))),
+    bad("x a vector", tangent_kernel.parameter_kernels, Dense(np.ones((5, 1))), GRID),
+    bad("x NaN", tangent_kernel.parameter_kernels, Dense(np.ones((5, 1))), np.full((2, 5), NAN)),
     bad("x text", pointwise.erf, "abc"),
     bad("activation a function", pointwise.Pointwise, np.tanh),
 ]
@@ -786,8 +801,8 @@ ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, norms, pointwise, compose, init, nets, check, gradients, intervals, stats, probe,
-                   regions, theory, wide, look, explore, film, sweep, files, running, report, plot, conv, filters,
-                   convnets, schedules, train, checkpoint, clusters, data, download):
+                   regions, theory, wide, tangent_kernel, look, explore, film, sweep, files, running, report, plot,
+                   conv, filters, convnets, schedules, train, checkpoint, clusters, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -46,6 +46,7 @@ ARROWS = {
     "theory": {"arguments"},
     "sweep": {"arguments", "files", "kernels"},
     "wide": {"arguments"},
+    "tangent_kernel": {"arguments", "compose", "layers", "wide"},
     "plot": {"arguments", "files"},
     "running": set(),
     "report": {"arguments", "files", "running", "intervals"},
