@@ -201,7 +201,8 @@ def test_list_and_unknown_numbers():
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
 def test_interrupting_leaves_what_is_finished_whole(figures):
     """Ctrl-C after the first tutorial: its outputs are there, nothing of the second, exit code 130."""
-    process = python("-m", "tutorials", "01", "02", "--quick", "--jobs", "1")
+    process = python("-m", "tutorials", "01", "02", "--quick", "--jobs", "1",  # a shell's background ignores Ctrl-C
+                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while not (line := process.stdout.readline()).startswith("[1/2]"):
         assert line, "ended before the first tutorial did"
     time.sleep(0.3)  # the second is at work
