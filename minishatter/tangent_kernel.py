@@ -13,7 +13,6 @@ signals below times gradients above: the paper is about the second factor. A bia
 
 from collections.abc import Callable
 from itertools import count
-from typing import Any
 
 import numpy as np
 
@@ -102,10 +101,8 @@ def _pull(layer: Layer, x: np.ndarray, dy: np.ndarray, place: str, kernels: Grad
             dy = _pull(child, below, dy, join(place, number), kernels)
         return dy
     if isinstance(layer, Sum):
-        dx: Any = 0.0
-        for number, (weight, child) in enumerate(zip(layer.weights, layer.branches)):
-            dx = dx + _pull(child, x, weight * dy, join(place, number), kernels)
-        return dx
+        return np.sum([_pull(child, x, weight * dy, join(place, number), kernels)
+                       for number, (weight, child) in enumerate(zip(layer.weights, layer.branches))], axis=0)
     if isinstance(layer, Dense):
         arriving = dy @ dy.T
         kernels |= {join(place, "W"): (x @ x.T) * arriving, join(place, "b"): arriving}
