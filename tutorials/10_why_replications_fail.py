@@ -220,7 +220,10 @@ notes += ["", "Width does not matter, ACF at lag 1 at 24 layers:", "",
 for name in SETUPS:
     notes.append(f"| {name} | " + " | ".join(cell(results[name, DEPTH, width]["acf"]) for width in WIDTHS) + " |")
 print("\n".join(notes))
-report.write("\n".join(notes), beyond=True)
+why = ("Why rows differ: where hidden biases are not subtracted and the signal shrinks (the textbook's), centering"
+       " behind the rectifier leaves the biases in charge. A net without any biases that is centred over the units"
+       " stays homogeneous, and f' has two values only.")
+report.write("\n".join([*notes, "", why]), beyond=True)
 
 # %% [markdown]
 # **Try.** Is there a bias scale at which a plain He net shatters? Does layer normalisation help more than
