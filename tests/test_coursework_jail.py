@@ -299,7 +299,7 @@ def test_the_current_folder_is_no_place_for_modules(tmp_path):
 ONE_LINE = [  # name, body, score, what is read
     ("a signal without a name", "import os; os.kill(os.getpid(), 40)", NONE, r"ended its process \(signal 40\)"),
     ("every signal", "import os\nfor number in range(1, 65):\n    try: os.kill(os.getpid(), number)\n"
-     "    except OSError: pass", NONE, r"ended its process \(signal|raised KeyboardInterrupt"),  # under nohup 1 is ignored
+     "    except OSError: pass", NONE, r"ended its process \(signal|raised KeyboardInterrupt"),  # under nohup 1 is lost
     ("an endless report of an error", """
         import os, sys; wire = sys.modules['wire']
         data = wire.pack({"!error": wire.text("X" * 10**7), "!message": wire.text("A" * 10**7)})
