@@ -1,5 +1,6 @@
 """The README tells the truth: its commands run, what it shows as printed is printed, its links and counts are right."""
 
+import csv
 import re
 import shlex
 import subprocess
@@ -46,6 +47,22 @@ def test_the_count_is_that_of_the_table():
     table = (ROOT / "figures" / "REPLICATION.md").read_text(encoding="utf-8").partition("# The paper")[2]
     agrees, in_kind, differs = re.search(r"\| \*\*all\*\* \| (\d+) \| (\d+) \| (\d+) \|", table).groups()
     assert f"{agrees} agree, {in_kind} agree in kind, {differs} differ" in README
+
+
+def test_the_accuracies_are_those_of_the_table():
+    """The first run in tutorial 09's table, at each depth that the README names."""
+    kinds = {"resnet": "resnet", "LL": "CReLU, LL", "ReLU with BN": "ReLU + BN"}
+    with (ROOT / "figures" / "09_accuracy.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    sentence = " ".join(README.partition("one run\n  each: ")[2].partition("([09]")[0].split())
+    named = re.findall(r"([A-Za-z ]+?) ([\d., ]+) at ([\d, ]+)", sentence.replace(" layers", ""))
+    assert {name.strip() for name, *_ in named} <= set(kinds) and len(named) >= 2
+    for name, values, depths in named:
+        values, depths = ([float(text) for text in texts.split(",")] for texts in (values, depths))
+        for value, depth in zip(values, depths, strict=True):
+            found, = (float(row["accuracy"]) for row in rows if row["kind"] == kinds[name.strip()]
+                      and int(row["depth"]) == depth and row["schedule"] == "cosine" and row["run"] == "0")
+            assert abs(found - value) <= 0.00501, (name, depth, found)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
