@@ -102,6 +102,9 @@ def mirrored_parts(W: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray
 
     S = half the difference, Delta = half the sum, so that the layer is x S + |x| Delta: its linear part, and
     what it has gained by leaving it. Looks-linear weights have Delta = 0.
+
+    >>> mirrored_parts(np.array([[3.0], [-1.0]]))  # x S + |x| Delta is 3 x for x > 0, and 1 x else: -1 times |x|
+    (array([[2.]]), array([[1.]]))
     """
     W, axis = arguments.array("W", W), arguments.integer("axis", axis, least=0)
     if axis >= W.ndim or W.shape[axis] % 2:
@@ -118,6 +121,9 @@ def standardised(fan_in: int, fan_out: int, rng: np.random.Generator,
     uncorrelated signals: the assumption of the theorems. What is left of the second moment 1/2 is
     (1 - 1/pi) / 2, hence the gain for signals of one variance; gain 2 is He's. fan_in >= 2.
     Weight standardisation, Qiao et al. 2019.
+
+    >>> standardised(4, 2, np.random.default_rng(0), gain=2.0).sum(axis=0).round(12) + 0.0
+    array([0., 0.])
     """
     W = normal(arguments.integer("fan_in", fan_in, least=2), fan_out, 1.0, rng)
     W -= W.mean(axis=0)

@@ -51,7 +51,7 @@ from minishatter.report import LEVEL, Report
 # batches of 128, shifts and flips, Adam, float32. The rate is *a third of the largest rate that learns*, by the range
 # test of run 0 of that kind and depth, rounded to two digits; it rises linearly in the first 100 steps and falls to
 # zero by half a cosine. Three runs a point, each with its own weights, order and augmentation; the whole test set, with
-# the population statistics of 1,000 training images.
+# batch statistics taken from 1,000 training images.
 #
 # **The order.** What the paper's abstract is about comes first, one run a point, then its other runs, then the rest.
 # Each finished row is on the disk at once, and a run that is killed goes on from its last epoch.
