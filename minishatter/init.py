@@ -103,7 +103,7 @@ def mirrored_parts(W: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray
     S = half the difference, Delta = half the sum, so that the layer is x S + |x| Delta: its linear part, and
     what it has gained by leaving it. Looks-linear weights have Delta = 0.
 
-    >>> mirrored_parts(np.array([[3.0], [-1.0]]))  # x S + |x| Delta is 3 x for x > 0, and 1 x else: -1 times |x|
+    >>> mirrored_parts(np.array([[3.0], [-1.0]]))  # x S + |x| Delta = 3 x for x > 0, else x
     (array([[2.]]), array([[1.]]))
     """
     W, axis = arguments.array("W", W), arguments.integer("axis", axis, least=0)

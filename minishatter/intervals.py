@@ -71,7 +71,7 @@ def slope_interval(x: np.ndarray, y: np.ndarray, level: float = 0.99) -> Interva
     x, y: (n,), n >= 6. Of logarithms it is the exponent of a power law; what does not lie on the line widens it.
 
     >>> L = np.array([2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
-    >>> round(slope_interval(np.log(L), np.log(5 * L**1.5)).value, 6)
+    >>> print(round(slope_interval(np.log(L), np.log(5 * L**1.5)).value, 6))
     1.5
     """
     x, y = arguments.array("x", x, ndim=1), arguments.array("y", y, ndim=1)
