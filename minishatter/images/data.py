@@ -165,10 +165,10 @@ def fetch_cifar10(data_home: str | os.PathLike | None = None, url: str = ARCHIVE
     there and right. url: the archive, or a mirror of it; its host has been slow since 2026.
     progress wraps the iteration over the blocks, such as running.progress("CIFAR-10").
 
-    A broken download is resumed, here and in the next call (see download.fetch); a second
-    process waits for the first, and then does nothing. Nothing is
-    written before size and MD5 of the archive and SHA-256 of each batch are found right; then
-    the archive is removed. Raises OSError if it cannot be had, ValueError if it is another file.
+    A broken download is resumed, here and in the next call (see download.fetch); a second process
+    waits for the first, and then does nothing. Nothing is written before size and MD5 of the archive
+    and SHA-256 of each batch are found right; then the archive is removed. Raises OSError if it
+    cannot be had, ValueError if it is another file.
     """
     home = _home(data_home)
     if _has_all(home):
