@@ -297,9 +297,9 @@ def length_between(kind, depth, pair):
 BETWEEN = 4 if quick() else 24
 lengths = {kind: [length_between(kind, BETWEEN, pair) for pair in range(PAIRS)] for kind in KINDS}
 lengths = {kind: intervals.mean_interval(np.array(shares), LEVEL) for kind, shares in lengths.items()}
-for kind, share in lengths.items():
-    print(f"{kind}, {BETWEEN} layers: the gradient forgets itself within {share.value:.3f} [{share.low:.3f}, "
-          f"{share.high:.3f}] of the way between two images")
+walks = [f"| {kind}, {BETWEEN} layers | {share.value:.3f} [{share.low:.3f}, {share.high:.3f}] |"
+         for kind, share in lengths.items()]
+print("\n".join(walks))
 claim_yes(f"{BETWEEN} layers: correlation length between two images, feedforward below resnet, intervals apart",
           "derived: shattering, between images", lengths["feedforward"].high < lengths["resnet"].low, beyond=True)
 
@@ -324,7 +324,9 @@ head = "| net | depth counts | depth | through | held | through - held |"
 report.write("\n".join([
     why, "", f"Images: {what}, {FILTERS} filters; {MINIBATCHES['feedforward']} minibatches of the feedforward nets "
     f"through, {FEW} of all others. Effective rank over white noise's:", "", head,
-    "| --- | --- | --- | --- | --- | --- |", *lines]))
+    "| --- | --- | --- | --- | --- | --- |", *lines, "",
+    f"The way between two images, {PAIRS} pairs of a net and a way:", "",
+    "| net | the gradient forgets itself within this share |", "| --- | --- |", *walks]))
 
 # %% [markdown]
 # **Try.** Hold the images and draw only the nets anew: which of the two moves the intervals? What happens without batch
