@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from numba import config
 
-from minishatter.coursework import (attempt, door, furniture, grade, manifest, points, results, sandbox, seccomp,
-                                    source, worker)
+from minishatter.coursework import (attempt, door, furniture, grade, manifest, results, sandbox, seccomp, source,
+                                    worker)
 from minishatter.coursework.__main__ import main
 from minishatter.coursework.trials import TRIALS, compare
 
@@ -424,8 +424,7 @@ def test_an_accident_of_the_grader_costs_one_case_and_is_told_to_instructors(hon
 
     monkeypatch.setattr(compare, "difference", fails_once)
     done = graded(honest)
-    a_public_case_of_three_kinds = 8 / 3 * points.WEIGHTS["public"]
-    assert done.score == pytest.approx(8 - a_public_case_of_three_kinds + 4, abs=0.01) and done.whole
+    assert done.score == pytest.approx(8 - 8 / 3 / 4 + 4, abs=0.01) and done.whole  # a quarter of one of three kinds
     assert "RecursionError: deep" in results.remarks(done)[0]
     *_, note = json.loads(results.gradescope(done, 1.0))["tests"]
     assert note["visibility"] == "hidden" and "deep" in note["output"]
