@@ -273,8 +273,9 @@ for name in names:
     cells += [f"{lag:.2f}" if np.isfinite(lag) else "constant", words[name].condition]
     notes.append(f"| {name} | " + " | ".join(cells) + " |")
 print("\n".join(notes))
-why = ("Why rows differ: the width is finite. Erf nets of q = 0.1 and 50 layers have 0.32 at width 200 and 0.48 at"
-       " 400, on the way to 0.51; for TAT this was not tried.")
+far = [f"{interval.value:.2f} at width {width}" for interval, width in zip(wider, (WIDTH, 2 * WIDTH))]
+why = (f"Why rows differ: the width is finite. Erf nets of q = 0.1 and {MEASURED[1]} layers have {' and '.join(far)}, on "
+       f"the way to {infinite('erf, critical, q = 0.1', MEASURED[1]):.2f}; for TAT this was not tried.")
 report.write("\n".join([*notes, "", why]), beyond=True)
 
 # %% [markdown]
