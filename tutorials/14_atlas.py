@@ -274,8 +274,8 @@ for name in names:
     notes.append(f"| {name} | " + " | ".join(cells) + " |")
 print("\n".join(notes))
 far = [f"{interval.value:.2f} at width {width}" for interval, width in zip(wider, (WIDTH, 2 * WIDTH))]
-why = (f"Why rows differ: the width is finite. Erf nets of q = 0.1 and {MEASURED[1]} layers have {' and '.join(far)}, on "
-       f"the way to {infinite('erf, critical, q = 0.1', MEASURED[1]):.2f}; for TAT this was not tried.")
+why = (f"Why rows differ: the width is finite. Erf nets of q = 0.1 and {MEASURED[1]} layers have {' and '.join(far)}, "
+       f"on the way to {infinite('erf, critical, q = 0.1', MEASURED[1]):.2f}; for TAT this was not tried.")
 report.write("\n".join([*notes, "", why]), beyond=True)
 
 # %% [markdown]
