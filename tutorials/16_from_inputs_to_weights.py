@@ -268,9 +268,10 @@ for (name, depth), interval in found.items():
     notes.append(f"| {name} | {depth} | " + " | ".join([*cells, word(interval.at(0))]) + " |")
 print("\n".join(notes))
 why = ("Why rows differ: in He nets signals become alike, but the gradients above the first layers do not, so that "
-       f"far entries of the kernel tend to 1/4 and not to 1. At width {WIDTH} the products off the diagonal have a mean "
-       f"of 0 and an RMS of {rms[0].mean():.2f}: what is learnt at one point disturbs those between. The closed form for "
-       "BN has one deviation for all units, which real nets do not have.")
+       "far entries of the kernel tend to 1/4 and not to 1. "
+       f"At width {WIDTH} the products off the diagonal have a mean of 0 and an RMS of {rms[0].mean():.2f}: what is "
+       "learnt at one point disturbs those between. "
+       "The closed form for BN has one deviation for all units, which real nets do not have.")
 report.write("\n".join([*notes, "", why]), beyond=True)
 
 # %% [markdown]
