@@ -25,6 +25,7 @@ from minishatter.coursework.submission import Refused, Submission
 from minishatter.coursework.trials import TRIALS, compare
 from minishatter.coursework.trials.trial import Trial, generator
 
+from . import STRICT
 from .tried import reference_body
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -284,7 +285,7 @@ def test_the_lesson_on_backward_rules_runs_when_its_tasks_are_solved(released):
     """On the package with the solutions; as handed out it stops where the first hole is, with that task's message."""
     lesson = released / "student" / release.LESSON
     for package_folder, ends in ((ROOT, "all rules agree"), (released / "student", "Task 1.4: CReLU.backward")):
-        done = subprocess.run([sys.executable, "-W", "error", lesson], cwd=released, capture_output=True, text=True,
+        done = subprocess.run([sys.executable, *STRICT, lesson], cwd=released, capture_output=True, text=True,
                               timeout=300, env=os.environ | {"PYTHONPATH": str(package_folder)})
         assert ends in (done.stdout + done.stderr).splitlines()[-1] and "<dx, t>" in done.stdout, done.stderr
 

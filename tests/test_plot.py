@@ -17,6 +17,7 @@ import pytest
 from matplotlib.colors import is_color_like, to_rgb
 
 from minishatter import plot
+from tests import STRICT
 
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,7 +98,7 @@ sys.exit("matplotlib.pyplot" in sys.modules)
 def test_a_script_needs_no_backend(tmp_path, backend):
     """Such as the one that a notebook hands down to the commands it starts, which works nowhere else."""
     env = os.environ | {"MPLBACKEND": backend}
-    done = subprocess.run([sys.executable, "-W", "error", "-c", ELSEWHERE, tmp_path / "figure.png"], cwd=ROOT, env=env,
+    done = subprocess.run([sys.executable, *STRICT, "-c", ELSEWHERE, tmp_path / "figure.png"], cwd=ROOT, env=env,
                           capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "figure.png").stat().st_size > 1000

@@ -15,7 +15,7 @@ ALL = pytest.mark.parametrize("activation", [TANH, ERF, GELU], ids=["tanh", "erf
 
 def test_erf_is_its_power_series():
     x = np.linspace(-2, 2, 9)
-    series = sum((-1)**n * x**(2 * n + 1) / (math.factorial(n) * (2 * n + 1)) for n in range(40))
+    series = sum((-1)**n * x**(2 * n + 1) / (float(math.factorial(n)) * (2 * n + 1)) for n in range(40))
     np.testing.assert_allclose(erf(x), 2 / math.sqrt(math.pi) * series, rtol=0, atol=1e-13)
 
 

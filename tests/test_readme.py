@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import STRICT
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "tutorials").glob("*.md")]
@@ -38,7 +40,7 @@ def test_a_command_prints_what_the_readme_shows(command, shown, tmp_path):
 def test_the_example_prints_what_the_readme_shows(tmp_path):
     example, shown = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL).groups()
     assert len(example.splitlines()) <= 15
-    done = run("-W", "error", "-c", example, folder=tmp_path)
+    done = run(*STRICT, "-c", example, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, shown, "")
 
 

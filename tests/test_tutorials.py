@@ -14,6 +14,7 @@ import pytest
 from numba import config
 
 from minishatter import files
+from tests import STRICT
 from tutorials import __main__ as runner
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +41,7 @@ def python(*arguments, cwd=ROOT, **kwargs):
 def test_a_tutorial_runs_and_writes_its_figure_and_its_claims(script, figures, monkeypatch):
     monkeypatch.setenv("MINISHATTER_QUICK", "1")
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    process = python("-W", "error", script)
+    process = python(*STRICT, script)
     said, _ = process.communicate(timeout=600)
     assert process.returncode == 0, said
     assert (figures / f"{script.stem}.png").stat().st_size > 10_000
