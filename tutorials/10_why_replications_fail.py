@@ -13,7 +13,7 @@ Builds on 02 and 04. Takes about 100 seconds on one core.
 import numpy as np
 
 from minishatter import (
-    BatchNorm, Center, Chain, Dense, ReLU, active_units, gradients, init, intervals, look, plot, stats)
+    BatchNorm, Center, Chain, Dense, ReLU, gradients, init, intervals, look, plot, stats)
 from minishatter.report import LEVEL, Report
 from minishatter.running import progress, quick
 

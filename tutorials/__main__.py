@@ -176,7 +176,7 @@ def command_line():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="how many at a time (default: one per core)")
     parser.add_argument("--train", action="store_true",
-                        help="tutorials 03, 07, 09: compute what their tables lack (minutes; 09: hours)")
+                        help="tutorials 03, 07, 09, 17: compute what their tables lack (minutes; 09: hours)")
     parser.add_argument("--paper", action="store_true",
                         help="with --train: tutorial 09 by the paper's protocol (for a cluster)")
     parser.add_argument("--list", action="store_true", help="list the tutorials and stop")

@@ -1,0 +1,290 @@
+"""While it trains
+===============
+
+So far all nets stood still. Does it matter, once training starts, whether the
+gradient was shattered before? Does a net put its gradient together again? Does
+momentum lose its use, as the paper says? And where does a shattered net go
+between the points that it was taught?
+
+The study behind this lesson takes some 90 minutes on one core, so its rows are
+kept in figures/17_speed.csv, 17_line.csv and 17_photos.csv, and all is drawn
+from there. `python -m tutorials 17 --train` adds what is missing. The code of
+the runs is in tutorials/training_study.py.
+
+Builds on 11 and 16. Takes about 15 seconds on one core.
+"""
+
+# %%
+import copy
+
+import numpy as np
+from training_study import (
+    DEEP, DEPTH, EPOCHS, GRID, IMAGES, LINES, NETS, POINTS, RUNS, SHOWN, SPEED_POINTS, STEPS, TEST, WIDTH, best_rate,
+    descend, descents, speed_up, tables, target)
+
+from minishatter import freeze, gradients, intervals, plot
+from minishatter.report import LEVEL as CONFIDENCE
+from minishatter.report import Report
+from minishatter.tangent_kernel import parameter_kernels
+
+report = Report("17_while_it_trains")
+plot.use_style()
+
+# %% [markdown]
+# **Momentum by hand.** In lesson 16 each direction of the error shrinks at a speed of its own, an eigenvalue s of the
+# tangent kernel: r <- r - rate s r. Plain descent needs a rate below 2 / s for the fastest direction, and then crawls
+# along the slow ones; momentum adds up what points the same way at every step. How many steps does each need, at its
+# best rate, to bring |r|^2 down to a level?
+
+# %%
+def steps_needed(s, r, momentum, level):
+    rates = np.linspace(0.01, 2 * (1 + momentum), 200)[:, None] / s.max()  # all that are stable, at once
+    r, v = np.tile(r, (200, 1)), np.zeros((200, s.size))
+    for count in range(STEPS):
+        if (np.sum(r**2, axis=1) <= level).any():
+            return count
+        v = momentum * v + s * r  # the gradient, added to what is left of the last steps
+        r = r - rates * v
+    return STEPS
+
+
+for ratio in (1, 3, 30, 300):
+    s, r = np.array([1, 1 / ratio]), np.full(2, 0.5**0.5)
+    plain, heavy = (steps_needed(s, r, momentum, 0.1) for momentum in (0, 0.9))
+    print(f"fastest over slowest = {ratio}: plain {plain} steps, momentum {heavy}")
+
+# %% [markdown]
+# So momentum helps where some directions are slow. A net whose gradients are unrelated has a kernel near the identity:
+# all are alike, and there is little to gain. That would be a reason for the paper's sentence, that shattered gradients
+# undermine momentum, other than the one it gives (gradients at nearby inputs are not alike).
+#
+# **A line.** The target is y = sin 3x + 0.3 cos 7x on [-2, 2], shifted and scaled to mean 0 and mean square 1, at 9 to
+# 65 equally spaced points, all of them in each step. Nets of width 100; batch statistics are those of the points, and
+# are held when we look at f' and at f between the points. Rates: powers of 2 times 1e-4, for each net its best.
+
+# %%
+speeds, lines, photos = tables()
+print(f"{len(speeds)} descents, {len(lines)} nets on a line, {len(photos)} convnets")
+
+
+def column(kind, depth, points, name):
+    """A column of the table of lines, over the runs; NaN where there is nothing to measure."""
+    rows = [row for row in lines if (row["kind"], row["depth"], row["points"]) == (kind, depth, points)]
+    return np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=float)
+
+
+def mean(values):
+    """The mean over the runs, with its interval; None if it cannot be measured in all of them."""
+    return intervals.mean_interval(values, CONFIDENCE) if np.isfinite(values).all() else None
+
+
+def geometric(values):
+    return intervals.Interval(*np.exp(intervals.mean_interval(np.log(values), CONFIDENCE)))
+
+
+# %% [markdown]
+# **Momentum, measured.** Steps of plain SGD over steps of SGD with momentum 0.9, each net at its own best rates, until
+# the mean square error is 0.1, or as far as plain SGD comes in 1000 steps. The prediction is the paper's: it falls to 1
+# where gradients are shattered. The other bet was that shattering has nothing to do with it: then all are alike.
+
+# %%
+middle = POINTS[len(POINTS) // 2]
+xi = {(kind, depth): mean(column(kind, depth, middle, "length_before")) for kind, depth in LINES}
+pairs = {line: [speed_up(speeds, *line, run) for run in range(RUNS)] for line in LINES}  # (speed-up, level)
+measured = {line: np.array([up for up, _ in pairs[line]]) for line in LINES}
+ups = {line: geometric(measured[line]) for line in LINES}
+for kind in ("centred", "BN"):
+    print(report.claim(f"speed-up by momentum, {kind}, {DEEP} layers", "the paper in words: momentum suffers", 1.0,
+                       ups[kind, DEEP], in_kind=0.5, beyond=True))
+print(report.claim(f"speed-up by momentum, centred: {DEEP} layers over 1", "a bet against it: no change", 1.0,
+                   geometric(measured["centred", DEEP] / measured["centred", 1]), in_kind=0.5, beyond=True))
+
+
+# %% [markdown]
+# **Is it the kernel?** The speed-up by the kernel of each net at its start, statistics held, and by nothing else: the
+# eigenvalues as speeds, the error at the start in its eigenvectors, the level that was reached.
+
+# %%
+def by_kernel(kind, depth, run):
+    net, x = NETS[kind](depth, np.random.default_rng([depth, run])), np.linspace(-2, 2, SPEED_POINTS)[:, None]
+    s, vectors = np.linalg.eigh(sum(parameter_kernels(net, x).values()))
+    r = vectors.T @ (target(x) - net.forward(x)[0])[:, 0] / SPEED_POINTS**0.5  # |r|^2 is the mean square error
+    plain, heavy = (steps_needed(np.maximum(s, 0), r, momentum, pairs[kind, depth][run][1]) for momentum in (0, 0.9))
+    return plain / heavy
+
+
+kernel_ups = {line: np.array([by_kernel(*line, run) for run in range(RUNS)]) for line in LINES}
+for kind, depth in LINES:
+    print(report.claim(f"speed-up by momentum, {kind}, {depth} layers: measured over that of the kernel at the start",
+                       "the tangent kernel", 1.0, geometric(measured[kind, depth] / kernel_ups[kind, depth]),
+                       in_kind=0.5, beyond=True))
+
+# %% [markdown]
+# **Before and after.** What training makes of the gradient, at 33 points: correlation length, effective rank of df/dn
+# over white noise's, pieces of f', co-activity. A public study of 50 layers saw a resnet's lag 1 rise in training, from
+# .985 to .995; another, on images, the ranks of plain nets and resnets fall together.
+
+# %%
+MEASURES = ("length", "lag", "rank", "pieces", "coactive")
+changes = {(line, name): (mean(column(*line, middle, f"{name}_before")), mean(column(*line, middle, f"{name}_after")))
+           for line in LINES for name in MEASURES}
+lag_before, lag_after = changes[("resnet, beta 0.1", DEEP), "lag"]
+print(report.claim(f"lag 1, resnet, beta 0.1, {DEEP} layers: before and after training", "measured elsewhere: it rises",
+                   [0.985, 0.995], [lag_before, lag_after], in_kind=0.02, beyond=True))
+gaps = [column("BN", DEEP, middle, f"rank_{when}") - column("resnet, beta 0.1", DEEP, middle, f"rank_{when}")
+        for when in ("before", "after")]
+print(report.claim(f"effective rank on the line, {DEEP} layers, BN less resnet, beta 0.1: after training over before",
+                   "measured elsewhere, on images: the gap closes", 0.0,
+                   intervals.ratio_interval(gaps[1], gaps[0], CONFIDENCE), in_kind=0.25, beyond=True))
+
+# %% [markdown]
+# **Between the points.** If neighbouring points are further apart than the correlation length xi, what a step teaches
+# at one says nothing about the middle between them. Prediction: an error of about 1 there (as bad as f = 0) where the
+# spacing is above xi, and near 0 where it is below xi / 4. For nets that did learn the points, to an error of 0.01.
+
+# %%
+ratios, errors, learnt = ({(line, points): None for line in LINES for points in POINTS} for _ in range(3))
+for line, points in ratios:
+    spacing = (GRID[-1] - GRID[0]) / (points - 1)
+    ratios[line, points] = spacing / column(*line, points, "length_before")
+    errors[line, points] = column(*line, points, "between")
+    learnt[line, points] = column(*line, points, "error") < 0.01
+
+
+def between(low, high):
+    """The errors between the points of nets whose spacing over xi lies in [low, high)."""
+    return np.concatenate([errors[key][learnt[key] & (low <= ratios[key]) & (ratios[key] < high)] for key in ratios])
+
+
+for low, high, predicted, words in ((1.0, np.inf, 1.0, "above xi"), (0.0, 0.25, 0.0, "below xi / 4")):
+    if (found := between(low, high)).size >= 5:
+        print(report.claim(f"error between the points, {found.size} nets that learnt points with a spacing {words}",
+                           "expected: memorises, or interpolates", predicted,
+                           intervals.mean_interval(found, CONFIDENCE), in_kind=0.25, beyond=True))
+    if predicted and found.size >= 5:  # added when one net in 95 had an error of 41, and with it much of the mean
+        print(report.claim(f"the same, geometric mean, {found.size} nets", "expected: memorises", predicted,
+                           geometric(found), in_kind=0.25, beyond=True))
+
+# %% [markdown]
+# **Images.** Convnets of 30 layers by the protocol of lesson 09: rates by its rule, a cosine, ten epochs, but half its
+# images, and the accuracy of 2,000 test images. At each epoch the gradients, by the image, of the logit of its class
+# less the mean of all logits, for 128 test images: their effective rank over white noise's. The public study: 56
+# layers, 30 epochs, .389 without skips and .192 with them before, .118 and .129 after; accuracy .714 and .808.
+
+# %%
+def by_epoch(kind, name):
+    """(runs, epochs) of a column that holds a text of numbers."""
+    return np.array([[float(number) for number in row[name].split()] for row in photos if row["kind"] == kind])
+
+
+ranks, accuracies = ({kind: by_epoch(kind, name) for kind in SHOWN} for name in ("ranks", "accuracies"))
+gap = ranks["ReLU + BN"] - ranks["resnet"]
+print(report.claim(f"effective rank, {DEPTH} layers, BN less resnet: before and after training",
+                   "measured elsewhere", [0.197, -0.011], intervals.mean_interval(gap[:, [0, -1]], CONFIDENCE),
+                   in_kind=0.1, beyond=True))
+print(report.claim(f"accuracy, {DEPTH} layers, BN less resnet, after training", "measured elsewhere", -0.094,
+                   intervals.mean_interval((accuracies["ReLU + BN"] - accuracies["resnet"])[:, -1], CONFIDENCE),
+                   in_kind=0.05, beyond=True))
+
+# %%
+COLOURS = {"He": plot.COLOUR["plain"], "BN": plot.COLOUR["textbook"], "resnet, beta 1": plot.COLOUR["resnet"],
+           "resnet, beta 0.1": plot.COLOUR["resnet 0.1"], "looks linear": plot.COLOUR["looks-linear"]}
+CENTRED = dict(zip(sorted({depth for kind, depth in LINES if kind == "centred"}),
+                   plot.shades(plot.COLOUR["feedforward"], 4)))
+
+
+def look_of(kind, depth):
+    """(colour, label) of a net on the line."""
+    return CENTRED[depth] if kind == "centred" else COLOURS[kind], f"{kind}, {depth}"
+
+
+def trained(kind, points):
+    """A net of DEEP layers before and after training, frozen."""
+    net, x = NETS[kind](DEEP, np.random.default_rng([DEEP, 0])), np.linspace(-2, 2, points)[:, None]
+    start = freeze(copy.deepcopy(net), x)
+    descend(net, points, 0.9, best_rate(descents(speeds, kind, DEEP, 0.9, 0)) / 2, STEPS)
+    return start, freeze(net, x)
+
+
+fig = plot.page((13, 7.5))
+axes = fig.subplots(2, 4)
+ax, points = axes[0, 0], POINTS[1]
+x = np.linspace(-2, 2, points)
+drawn = {kind: trained(kind, points) for kind in ("centred", "resnet, beta 0.1")}
+for kind, (_, after) in drawn.items():
+    ax.plot(GRID, after.forward(GRID[:, None])[0][:, 0], color=look_of(kind, DEEP)[0], linewidth=0.9, label=kind)
+ax.plot(GRID, target(GRID), ":", color="black", linewidth=0.8, label="target")
+ax.plot(x, target(x), "o", color="black", markersize=3)
+ax.set(title=f"f after training at {points} points", xlabel="x", ylim=(-4, 4))
+ax.legend(fontsize=7, loc="lower right")
+for ax, (kind, nets) in zip(axes[:, 1], drawn.items()):
+    for net, style, label in zip(nets, (":", "-"), ("before", "after")):
+        g = gradients.input_gradient(net, GRID)
+        ax.plot(GRID, g / np.sqrt(np.mean(g**2)), style, color=look_of(kind, DEEP)[0], linewidth=0.8, label=label)
+    ax.set(title=f"f', {kind}, {DEEP} layers", xlabel="x", ylabel="f', of mean square 1")
+    ax.legend(fontsize=7)
+for line in LINES:
+    colour, label = look_of(*line)
+    if xi[line] is not None:
+        ups_of, lengths = ups[line], xi[line]
+        axes[1, 0].errorbar(lengths.value, ups_of.value, [[ups_of.value - ups_of.low], [ups_of.high - ups_of.value]],
+                            fmt="o", color=colour, markersize=5, capsize=2, label=label)
+    both = np.concatenate([np.stack([ratios[line, points], errors[line, points]])[:, learnt[line, points]]
+                           for points in POINTS], axis=1)
+    axes[0, 2].loglog(*both, "o", color=colour, markersize=3, label=label)
+axes[1, 0].axhline(1, color="black", linewidth=0.6)
+axes[1, 0].set(xscale="log", yscale="log", title="Speed-up by momentum", xlabel="correlation length xi before training")
+axes[0, 2].axhline(1, color="black", linewidth=0.6)
+axes[0, 2].set(title="Error between the points", xlabel="spacing / xi before training", ylabel="mean square error")
+axes[0, 2].set_ylim(1e-4, 1e2)
+for line in LINES:
+    before, after = changes[line, "rank"]
+    if before is not None and after is not None:
+        axes[1, 2].plot([0, 1], [before.value, after.value], "o-", color=look_of(*line)[0], markersize=4,
+                        label=look_of(*line)[1])
+axes[1, 2].set(title="Effective rank of df/dn on the line", xticks=(0, 1), xticklabels=("before", "after"),
+               ylabel="over white noise's", xlim=(-0.2, 1.2), yscale="log")
+for kind, key in zip(SHOWN, ("textbook", "resnet 0.1", "looks-linear")):
+    for ax, values in ((axes[0, 3], ranks[kind]), (axes[1, 3], accuracies[kind])):
+        low, high = values.min(axis=0), values.max(axis=0)
+        ax.plot(np.arange(values.shape[1]), values.mean(axis=0), color=plot.COLOUR[key], label=kind)
+        ax.fill_between(np.arange(values.shape[1]), low, high, color=plot.COLOUR[key], alpha=0.2, linewidth=0)
+axes[0, 3].set(title=f"Images, {DEPTH} layers: effective rank", xlabel="epoch", ylabel="over white noise's")
+axes[1, 3].set(title="accuracy", xlabel="epoch", ylabel=f"of {TEST} test images")
+axes[0, 3].legend(fontsize=7)
+fig.legend(*axes[0, 2].get_legend_handles_labels(), loc="outside lower center", ncols=9, fontsize=8)
+plot.save(fig, report.figure)
+
+
+# %%
+def shown(interval):
+    return "-" if interval is None else f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
+
+
+def change(line, name):
+    return " | ".join(map(shown, changes[line, name]))
+
+
+def column_of(values, epoch):
+    return shown(mean(values[:, epoch]))
+
+
+notes = [f"{RUNS} nets of each kind, width {WIDTH}, trained at {middle} points; means with {CONFIDENCE:.0%} intervals.",
+         "", "| net | layers | speed-up by momentum | by the kernel | xi before | after | rank before | after "
+         "| pieces before | after |", "| --- |" + " --- |" * 9]
+notes += [f"| {kind} | {depth} | {shown(ups[kind, depth])} | {geometric(kernel_ups[kind, depth]).value:.3g} | "
+          + " | ".join(change((kind, depth), name) for name in ("length", "rank", "pieces")) + " |"
+          for kind, depth in LINES]
+notes += ["", "Mean square errors between the points (a net that says 0 has 1):", "",
+          "| net | layers | " + " | ".join(f"{points} points" for points in POINTS) + " |",
+          "| --- | --- |" + " --- |" * len(POINTS)]
+notes += [f"| {kind} | {depth} | "
+          + " | ".join(shown(mean(errors[(kind, depth), points])) for points in POINTS) + " |" for kind, depth in LINES]
+lengths = {kind: by_epoch(kind, "lengths") for kind in SHOWN}
+notes += ["", f"Images: {IMAGES} to learn, {DEPTH} layers, {EPOCHS} epochs. The length is a share of the way between "
+          "two images.", "", "| net | rank before | after | correlation length before | after | accuracy |",
+          "| --- |" + " --- |" * 5]
+notes += [f"| {kind} | {column_of(ranks[kind], 0)} | {column_of(ranks[kind], -1)} | {column_of(lengths[kind], 0)} | "
+          f"{column_of(lengths[kind], -1)} | {column_of(accuracies[kind], -1)} |" for kind in SHOWN]
+print("\n".join(notes))
+report.write("\n".join(notes), beyond=True)

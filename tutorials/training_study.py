@@ -1,0 +1,232 @@
+"""The study behind lesson 17: nets trained on a line and on images, and what becomes of their gradients.
+
+    speed       how fast plain SGD, or SGD with momentum, brings the loss down on a line of 33 points
+    line        one net before and after its training on a line: gradient, error at the points and between them
+    photos      one convnet, epoch by epoch: whiteness of its gradients, and accuracy
+
+Each is a cell of a `sweep`: a killed run goes on, and the lesson redraws from the tables.
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+import numba
+import numpy as np
+
+from accuracy_study import KINDS as CONVNETS
+from accuracy_study import data_of, held, numbers, range_test, rate_of
+from accuracy_study import RANGES as RATE_TABLE
+
+from minishatter import freeze, gradients, nets, probe, regions, stats
+from minishatter.images import schedules, train
+from minishatter.running import FIGURES, progress, quick
+from minishatter.sweep import sweep
+
+TRAIN = bool(os.environ.get("MINISHATTER_TRAIN"))
+TABLES = {name: FIGURES / f"17_{name}.csv" for name in ("speed", "line", "photos")}
+
+# A line: y = sin 3x + 0.3 cos 7x on [-2, 2], of mean 0 and mean square 1 on the grid of 256.
+
+WIDTH, RUNS = (20, 5) if quick() else (100, 5)
+STEPS = 50 if quick() else 1000
+NETS = {
+    "He": lambda depth, rng: nets.feedforward(depth, WIDTH, rng=rng),
+    "centred": lambda depth, rng: nets.feedforward(depth, WIDTH, norm="center", rng=rng),
+    "BN": lambda depth, rng: nets.feedforward(depth, WIDTH, norm="batch", rng=rng),
+    "resnet, beta 1": lambda depth, rng: nets.resnet(depth, WIDTH, rng=rng),
+    "resnet, beta 0.1": lambda depth, rng: nets.resnet(depth, WIDTH, beta=0.1, rng=rng),
+    "looks linear": lambda depth, rng: nets.feedforward(depth, WIDTH, activation="crelu", init="looks_linear", rng=rng),
+}
+DEEP = 6 if quick() else 24
+LINES = [*(("centred", depth) for depth in ((1, 4) if quick() else (1, 4, 10))), *((kind, DEEP) for kind in NETS)]
+GRID = gradients.grid()
+POINTS, SPEED_POINTS = (9, 17) if quick() else (9, 17, 33, 65), 33
+RATES = (1e-3, 1e-2) if quick() else tuple(1e-4 * 2.0**k for k in range(14))  # 1e-4 to 0.82
+RECORDED = np.unique(np.round(2.0**np.arange(0, np.log2(STEPS) + 0.01, 0.25)).astype(int))
+
+
+def target(x):
+    raw, grid = (np.sin(3 * z) + 0.3 * np.cos(7 * z) for z in (x, GRID))
+    return (raw - grid.mean()) / grid.std()
+
+
+def descend(net, points, momentum, rate, steps):
+    """Train `net` itself, by all points at once: the mean square errors before each step and after the last.
+
+    It ends when the error is below 1e-3, or when it is no longer finite or above 1e3.
+    """
+    x = np.linspace(-2, 2, points)[:, None]
+    y, optimiser = target(x), train.SGD(rate, momentum)
+    params, losses = net.params, []
+    state = optimiser.start(params)
+    with np.errstate(all="ignore"):
+        for step in range(steps + 1):
+            try:
+                f, cache = net.forward(x)
+            except ValueError:  # a normalisation refuses what has overflowed
+                return [*losses, np.inf]
+            losses.append(float(np.mean((f - y)**2)))
+            if step == steps or not 1e-3 < losses[-1] < 1e3:
+                return losses
+            _, grads = net.backward(2 * (f - y) / points, cache)
+            optimiser.step(params, grads, state, rate, step + 1)
+    return losses
+
+
+def speed(kind, depth, momentum, rate, run):
+    """The smallest error so far at the steps of RECORDED."""
+    losses = descend(NETS[kind](depth, np.random.default_rng([depth, run])), SPEED_POINTS, momentum, rate, STEPS)
+    losses = np.nan_to_num(losses, nan=np.inf)
+    least = np.minimum.accumulate([*losses, *[np.inf] * (STEPS + 1 - len(losses))])
+    return {"errors": numbers(least[RECORDED])}
+
+
+def line(kind, depth, points, rate, run):
+    """One net, trained with momentum 0.9: what `probe` says before and after, and the errors after."""
+    net, x = NETS[kind](depth, np.random.default_rng([depth, run])), np.linspace(-2, 2, points)[:, None]
+    before = measured(net, x)
+    losses = descend(net, points, 0.9, rate, STEPS)
+    row = {"error": losses[-1]}
+    after, between = dict.fromkeys(before), None
+    if losses[-1] < 1e3:
+        after, middle = measured(net, x), (x[1:] + x[:-1]) / 2
+        between = float(np.mean((freeze(net, x).forward(middle)[0] - target(middle))**2))
+    row["between"] = between
+    row |= {f"{name}_before": value for name, value in before.items()}
+    return row | {f"{name}_after": value for name, value in after.items()}
+
+
+def measured(net, x):
+    """Of f' on the grid, batch statistics held at those of the points x."""
+    frozen = freeze(net, x)
+    found = probe.diagnose(frozen, GRID).plain()
+    step = GRID[1] - GRID[0]
+    length = found["correlation_length"]
+    return {"length": None if length is None else float(length * step), "lag": found["autocorrelation"]["1"],
+            "rank": found["relative_effective_rank"], "coactive": found["coactive"],
+            "pieces": len(regions.exact_gradient(frozen).values)}
+
+
+# Images: convnets by the protocol of lesson 09, at half its images.
+
+DEPTH, IMAGES, EPOCHS, LOOKED_AT, WAYS, TEST = (14, 128, 2, 16, 1, 64) if quick() else (30, 5000, 10, 128, 4, 2000)
+SHOWN = ("ReLU + BN", "resnet", "CReLU, LL")
+
+
+def photos(kind, depth, images, epochs, rate, run):
+    """Effective rank, correlation length and accuracy, before training and after each epoch; the training losses."""
+    x, labels, test_x, test_labels = data_of(10_000 if not quick() else images)
+    x, labels, test_x, test_labels = x[:images], labels[:images], test_x[:TEST], test_labels[:TEST]
+    net = train.cast(CONVNETS[kind](depth, rng=np.random.default_rng([depth, run])), np.float32)
+    steps = epochs * -(-images // 128)
+
+    def watch(net):
+        frozen = freeze(net, train.batch_last(x[:500]))
+        return [*gradient_of_images(frozen, test_x[:LOOKED_AT], test_labels[:LOOKED_AT]),
+                train.accuracy(net, test_x, test_labels, x[:500])]
+
+    fitted = train.fit(net, x, labels, epochs=epochs, optimiser=train.Adam(rate), seed=run, watch=watch,
+                       augment=train.shift_and_flip, schedule=schedules.Cosine(steps, min(100, steps // 4)))
+    ranks, lengths, accuracies = np.transpose([watch(net), *fitted.watched])
+    return {"ranks": numbers(ranks), "lengths": numbers(lengths), "accuracies": numbers(accuracies),
+            "losses": numbers(fitted.losses)}
+
+
+def margin_gradient(frozen, images, classes):
+    """The gradients (N, pixels) of the logit of each image's class less the mean of all logits; images (N, 3, r, c)."""
+    logits, cache = frozen.forward(train.batch_last(images))
+    dlogits = np.full_like(logits, -1 / logits.shape[1])
+    dlogits[np.arange(len(classes)), classes] += 1
+    return np.moveaxis(frozen.backward(dlogits, cache)[0], -1, 0).reshape(len(images), -1)
+
+
+def gradient_of_images(frozen, images, labels):
+    """Effective rank over white noise's, and the correlation length from image to image, as a share of the way."""
+    rank = stats.relative_effective_rank(margin_gradient(frozen, images, labels).T, np.random.default_rng(0), 2)
+    exact = train.cast(frozen, np.float64)  # a constant gradient must be constant to be seen as one
+    shares = []
+    for first in range(0, 2 * WAYS, 2):
+        def gradient(points, label=labels[first]):
+            return margin_gradient(exact, points.reshape(-1, *images.shape[1:]), np.full(len(points), label))
+        a, b = images[first:first + 2].reshape(2, -1)
+        shares.append(probe.along(gradient, a, b, 64).diagnosis.correlation_length / np.linalg.norm(b - a))
+    return rank, float(np.mean(shares))
+
+
+# The tables.
+
+
+def steps_to(errors, level):
+    """The step at which an error of `level` is reached, between those of RECORDED by a power law; inf if it is not."""
+    errors = np.array([float(error) for error in errors.split()])
+    if not errors[-1] <= level:
+        return np.inf
+    last = int(np.argmax(errors <= level))
+    if last == 0 or not np.isfinite(errors[last - 1]):
+        return float(RECORDED[last])
+    share = np.log(errors[last - 1] / level) / np.log(errors[last - 1] / errors[last])
+    return float(RECORDED[last - 1] * (RECORDED[last] / RECORDED[last - 1])**share)
+
+
+def descents(rows, kind, depth, momentum, run):
+    """{rate: errors} of a net's descents."""
+    wanted = (kind, depth, momentum, run)
+    return {row["rate"]: row["errors"] for row in rows
+            if (row["kind"], row["depth"], row["momentum"], row["run"]) == wanted}
+
+
+def least_error(errors):
+    return float(errors.split()[-1])
+
+
+LEVEL = 0.1
+
+
+def best_rate(found):
+    """Of {rate: errors} the rate that reaches LEVEL first; if none does, the one with the least error."""
+    return min(found, key=lambda rate: (steps_to(found[rate], LEVEL), least_error(found[rate])))
+
+
+def speed_up(rows, kind, depth, run):
+    """(steps of SGD over steps of momentum 0.9, level), each at its best rate: to LEVEL, or as far as SGD comes.
+
+    Momentum that does not get there counts as if it did in the last step.
+    """
+    plain, heavy = (descents(rows, kind, depth, momentum, run) for momentum in (0.0, 0.9))
+    level = max(LEVEL, min(map(least_error, plain.values())))
+    slow, fast = (min(STEPS, *(steps_to(errors, level) for errors in found.values())) for found in (plain, heavy))
+    return slow / fast, level
+
+
+def study(executor=None):
+    """Compute what the tables lack, line by line; returns the rows of all three."""
+    paths = dict.fromkeys(TABLES) if quick() else TABLES
+    # Run 0 tries all rates; the others those from a sixteenth of its best to twice its best.
+    tuned = [(kind, depth, momentum, rate, 0) for kind, depth in LINES for momentum in (0.0, 0.9) for rate in RATES]
+    rows = sweep(speed, tuned, executor, paths["speed"], progress("rates"))
+    best = {(kind, depth, momentum): best_rate(descents(rows, kind, depth, momentum, 0))
+            for kind, depth in LINES for momentum in (0.0, 0.9)}
+    others = [(kind, depth, momentum, rate, run) for (kind, depth, momentum), middle in best.items()
+              for rate in RATES if middle / 17 < rate < middle * 2.1 for run in range(1, RUNS)]
+    rows += sweep(speed, others, executor, paths["speed"], progress("speed"))
+    lines = [(kind, depth, points, best[kind, depth, 0.9] / 2, run)
+             for kind, depth in LINES for points in POINTS for run in range(RUNS)]
+    lines = sweep(line, lines, executor, paths["line"], progress("lines"))
+    ranges = [] if quick() else held(range_test, RATE_TABLE)
+    images = [(kind, DEPTH, IMAGES, EPOCHS, rate_of(kind, DEPTH, ranges) if ranges else 1e-3, run)
+              for run in range(RUNS) for kind in SHOWN]
+    return rows, lines, sweep(photos, images, executor, paths["photos"], progress("photos"))
+
+
+def tables():
+    """The rows of the three tables, after computing what is missing if that is wanted."""
+    if quick():
+        return study()
+    if TRAIN:
+        with ProcessPoolExecutor(os.cpu_count(), initializer=numba.set_num_threads, initargs=(1,)) as executor:
+            return study(executor)
+    return tuple(held(cell, TABLES[cell.__name__]) for cell in (speed, line, photos))
+
+
+if __name__ == "__main__":
+    study()
