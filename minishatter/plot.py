@@ -18,11 +18,12 @@ from matplotlib.image import AxesImage
 from . import arguments, files
 
 # One colour for one thing, in every figure. The first seven are Okabe & Ito's palette, which all common kinds of colour
-# blindness can tell apart. "feedforward" is normalised, "plain" is not; a resnet's number is its beta.
+# blindness can tell apart. "feedforward" is normalised, "plain" is not; a resnet's number is its beta. "BN" is for a
+# feedforward net with batch normalisation beside centred ones.
 COLOUR = {"feedforward": "#D55E00", "plain": "#E69F00", "resnet": "#0072B2", "resnet 0.3": "#56B4E9",
           "resnet 0.1": "#009E73", "highway": "#CC79A7", "theory": "#000000", "paper": "#000000",
           "CReLU": "#332288", "looks-linear": "#882255", "leaky": "#44AA99", "smooth": "#117733", "linear": "#999933",
-          "per sample": "#6A3D9A", "textbook": "#AAAAAA", "brown": "#7A4B1E", "white": "#777777"}
+          "per sample": "#6A3D9A", "BN": "#AA4499", "textbook": "#AAAAAA", "brown": "#7A4B1E", "white": "#777777"}
 
 STYLE: Any = {"figure.dpi": 100, "savefig.dpi": 110, "figure.constrained_layout.use": True, "font.size": 9,
          "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8,

@@ -53,7 +53,7 @@ def test_the_count_is_that_of_the_table():
 
 def test_the_accuracies_are_those_of_the_table():
     """The first run in tutorial 09's table, at each depth that the README names."""
-    kinds = {"resnet": "resnet", "LL": "CReLU, LL", "ReLU with BN": "ReLU + BN"}
+    kinds = {"resnet": "resnet", "LL": "CReLU, LL", "ReLU": "ReLU", "ReLU with BN": "ReLU + BN"}
     with (ROOT / "figures" / "09_accuracy.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     sentence = " ".join(README.partition("one run\n  each: ")[2].partition("([09]")[0].split())
