@@ -287,9 +287,9 @@ notes += ["", f"Images: {IMAGES} to learn, {DEPTH} layers, {EPOCHS} epochs. The 
 notes += [f"| {kind} | {column_of(ranks[kind], 0)} | {column_of(ranks[kind], -1)} | {column_of(lengths[kind], 0)} | "
           f"{column_of(lengths[kind], -1)} | {column_of(accuracies[kind], -1)} |" for kind in SHOWN]
 print("\n".join(notes))
-why = ("Why rows differ: the kernel at the start holds batch statistics, which in training move with each step. xi is a "
-       "length of f', and f itself changes more slowly. The public study's nets without skips had learnt; ours, by the "
-       "rate of lesson 09's rule, have not.")
+why = ("Why rows differ: the kernel at the start holds batch statistics, which in training move with each step. xi is "
+       "a length of f', and f itself changes more slowly. The public study's nets without skips had learnt; ours, by "
+       "the rate of lesson 09's rule, have not.")
 report.write("\n".join([why, "", *notes]), beyond=True)
 
 # %% [markdown]
