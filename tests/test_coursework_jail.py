@@ -127,7 +127,8 @@ def test_in_a_container_the_jail_holds_and_right_answers_score(options, tmp_path
 @pytest.mark.parametrize("refused, missing, reached", [
     (("landlock",), {"files"}, {"reference"}),
     (("seccomp",), {"network", "traces"}, {"shmget"}),
-    (("landlock", "seccomp"), {"files", "network", "traces"}, {"reference", "shmget"})], ids=str)
+    (("landlock", "seccomp"), {"files", "network", "traces"}, {"reference", "shmget"})],
+    ids=["landlock", "seccomp", "both"])
 def test_a_machine_that_lacks_a_defence_grades_nobody_unless_told_to(refused, missing, reached, tmp_path):
     launcher = container(*(word for name in refused for word in ("--refuse", name)))
     done, written, _ = run_hostile(tmp_path, launcher)
