@@ -41,7 +41,10 @@ def packed(*members):
             if isinstance(info, str):
                 info = tarfile.TarInfo(info)
                 info.size = len(content)
-            tar.addfile(info, io.BytesIO(content) if content else None)
+            tar.fileobj.write(header := info.tobuf())  # by hand: since Python 3.13 addfile checks a size against a file
+            tar.offset += len(header)
+            tar.fileobj.write(content + bytes(-len(content) % tarfile.BLOCKSIZE))
+            tar.offset += len(content) + -len(content) % tarfile.BLOCKSIZE
     return raw.getvalue()
 
 
