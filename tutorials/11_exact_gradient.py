@@ -7,7 +7,7 @@ How many are there, do they grow with the number of units or exponentially, how
 fine must a grid be before a shattered gradient no longer looks like white noise,
 and which unit is to blame for a jump?
 
-Builds on 02 and 05. Takes about 60 seconds on one core.
+Builds on 02 and 05. Takes about 80 seconds on one core.
 """
 
 # %%

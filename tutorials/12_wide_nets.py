@@ -7,7 +7,7 @@ its signals are Gaussian, and the arc-cosine functions say what their gradients
 do. Batch normalisation brings the assumption back, at a price. And with depth,
 rounding errors grow until float32 and float64 nets are different nets.
 
-Builds on 05. Takes about 200 seconds on one core.
+Builds on 05. Takes about 240 seconds on one core.
 """
 
 # %%
