@@ -11,8 +11,8 @@ Vocabulary:
 Read the files in the order of READING_ORDER; `python -m minishatter` prints it.
 """
 
-from . import arguments, check, compose, files, gradients, init, intervals, layers, nets, norms, pointwise, probe
-from . import regions, stats, sweep, tangent_kernel, theory, wide
+from . import arguments, check, compose, correlation_maps, files, gradients, init, intervals, layers, nets, norms
+from . import pointwise, probe, regions, stats, sweep, tangent_kernel, theory, wide
 from .compose import Chain, Sum, active_units, freeze, trace
 from .layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, Layer, PReLU, ReLU
 from .norms import LayerNorm, RMSNorm
@@ -21,13 +21,13 @@ from .pointwise import Pointwise
 __version__ = "0.1.0"
 
 __all__ = ["Affine", "BatchNorm", "CReLU", "Center", "Chain", "Dense", "Identity", "Layer", "LayerNorm", "PReLU",
-           "Pointwise", "RMSNorm", "ReLU", "Sum", "active_units", "arguments", "check", "compose", "files", "freeze",
-           "gradients", "init", "intervals", "layers", "nets", "norms", "pointwise", "probe", "regions", "stats",
-           "sweep", "tangent_kernel", "theory", "trace", "wide"]
+           "Pointwise", "RMSNorm", "ReLU", "Sum", "active_units", "arguments", "check", "compose", "correlation_maps",
+           "files", "freeze", "gradients", "init", "intervals", "layers", "nets", "norms", "pointwise", "probe",
+           "regions", "stats", "sweep", "tangent_kernel", "theory", "trace", "wide"]
 
 READING_ORDER = (
     "arguments", "layers", "norms", "pointwise", "compose", "init", "nets", "check", "kernels", "duals", "gradients",
-    "intervals", "stats", "probe", "theory", "wide", "tangent_kernel", "regions", "look", "files", "sweep", "plot",
-    "running", "report", "explore", "film", "images.vectors", "images.kernels", "images.conv", "images.filters",
-    "images.convnets", "images.clusters", "images.download", "images.data", "images.checkpoint", "images.schedules",
-    "images.train")
+    "intervals", "stats", "probe", "theory", "correlation_maps", "wide", "tangent_kernel", "regions", "look", "files",
+    "sweep", "plot", "running", "report", "explore", "film", "images.vectors", "images.kernels", "images.conv",
+    "images.filters", "images.convnets", "images.clusters", "images.download", "images.data", "images.checkpoint",
+    "images.schedules", "images.train")

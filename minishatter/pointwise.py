@@ -15,7 +15,9 @@ from .layers import Grads, Layer
 
 Function = Callable[[np.ndarray], np.ndarray]
 
-_erf = np.vectorize(math.erf, otypes=[float])
+
+def _erf(x):
+    return np.fromiter(map(math.erf, x.ravel().tolist()), float, x.size).reshape(x.shape)
 
 
 def erf(x: float | np.ndarray) -> np.ndarray:
@@ -44,6 +46,7 @@ def _pdf(x):
 
 TANH = Activation(np.tanh, lambda x: 1 - np.tanh(x)**2)
 ERF = Activation(_erf, lambda x: 2 / math.sqrt(math.pi) * np.exp(-x**2))
+SOFTPLUS = Activation(lambda x: np.logaddexp(0, x), lambda x: np.exp(-np.logaddexp(0, -x)))  # log(1 + exp(x))
 GELU = Activation(lambda x: x * _cdf(x), lambda x: _cdf(x) + x * _pdf(x))  # x P(z < x), z ~ N(0, 1)
 
 

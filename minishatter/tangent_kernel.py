@@ -18,15 +18,16 @@ import numpy as np
 
 from . import arguments, wide
 from .compose import Chain, Sum, join
+from .correlation_maps import Map, skip_map
 from .layers import Dense, Grads, Layer
 
 
-def layer_kernels(x: np.ndarray, branch_map: wide.Map, depth: int, *, skip: float = 0.0, branch: float = 1.0,
+def layer_kernels(x: np.ndarray, branch_map: Map, depth: int, *, skip: float = 0.0, branch: float = 1.0,
                   read: Callable[[np.ndarray], np.ndarray] | None = None, bias_std: float = 1.0) -> np.ndarray:
     """Each layer's part of Theta at infinite width, for inputs x (n,): (layers, n, n); their sum over axis 0 is Theta.
 
     The first layer has K(x, y) = x y + bias_std^2 and correlation c; then `depth` times n <- skip n + branch (a layer
-    with `branch_map`), weights reading read(c): what branch_map makes of c if not given, `wide.k1` for a CReLU and
+    with `branch_map`), weights reading read(c): what branch_map makes of c if not given, k1 for a CReLU and
     mirrored weights, k1 / (1 - 1/pi) for standardised ones (the gradient sees the mean that they do not). So
 
         part l = sqrt(K(x, x) K(y, y)) s read(c_l) C'(c_(l+1)) ... C'(c_depth),  s = branch^2 / (skip^2 + branch^2),
@@ -35,11 +36,12 @@ def layer_kernels(x: np.ndarray, branch_map: wide.Map, depth: int, *, skip: floa
     A parameter counts times its variance at the start: width falls out, and hidden biases, which start at 0, stay out.
     In units of (skip^2 + branch^2)^depth. Raises ValueError if it overflows.
 
-    >>> layer_kernels([-1.0, 1.0], wide.rectifier_map(), 1).sum(axis=0).round(3)  # 2 k1(0) = 2 / pi for the pair
+    >>> from minishatter.correlation_maps import rectifier_map
+    >>> layer_kernels([-1.0, 1.0], rectifier_map(), 1).sum(axis=0).round(3)  # 2 k1(0) = 2 / pi for the pair
     array([[4.   , 0.637],
            [0.637, 4.   ]])
     """
-    K, each = wide.first_layer(x, bias_std), wide.skip_map(branch_map, skip, branch)
+    K, each = wide.first_layer(x, bias_std), skip_map(branch_map, skip, branch)
     depth, size = arguments.integer("depth", depth), np.sqrt(K.xx * K.yy)
     if not size.all():
         raise ValueError("x must not hold 0 if bias_std is 0: no signal, no correlation")
@@ -59,7 +61,7 @@ def layer_kernels(x: np.ndarray, branch_map: wide.Map, depth: int, *, skip: floa
         return _finite(size * np.array(reads) * np.array(above), "depth must be smaller")
 
 
-def _at_pairs(function: wide.Map, c: np.ndarray) -> np.ndarray:
+def _at_pairs(function: Map, c: np.ndarray) -> np.ndarray:
     """A map's value and slope at each entry of the symmetric matrix c: (2, n, n)."""
     rows, columns = np.triu_indices(len(c))
     result = np.empty((2, *c.shape))

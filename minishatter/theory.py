@@ -3,7 +3,7 @@
 All theorems stand on one assumption: at each layer half of the units are active
 for an input, and a quarter for both of two inputs, independently of the weights.
 `gated_gradients` draws nets that satisfy it exactly. What a wide net does
-without the assumption is in wide.py.
+without the assumption is in correlation_maps.py and wide.py.
 
 Depth L counts rectifiers. Moments are over the draw of the weights, at two
 fixed inputs; the covariance is at two distinct ones (Definition 1).

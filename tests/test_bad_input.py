@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from minishatter import (arguments, check, compose, explore, files, film, gradients, init, intervals, layers, look,
-                         nets, norms, plot, pointwise, probe, regions, report, running, stats, sweep,
-                         tangent_kernel, theory, wide)
+from minishatter import (arguments, check, compose, correlation_maps, explore, files, film, gradients, init,
+                         intervals, layers, look, nets, norms, plot, pointwise, probe, regions, report, running,
+                         stats, sweep, tangent_kernel, theory, wide)
 from minishatter.compose import Chain, Sum
 from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, schedules, train
 from minishatter.intervals import Interval
@@ -429,18 +429,18 @@ THEORY = [
     bad("depth a float", theory.highway, 3.0, 0.5),
     bad("gamma2 above 1", theory.highway, 3, 1.01),
     bad("gamma2 negative", theory.highway, 3, -0.5),
-    bad("c above 1", wide.k0, 1.5),
-    bad("c NaN", wide.k0, NAN),
-    bad("c text", wide.k0, "c"),
-    bad("c below -1", wide.k1, [0.0, -1.5]),
-    bad("depth zero", wide.neuron_correlation, 0),
-    bad("c above 1", wide.neuron_correlation, 3, 2.0),
-    bad("c an array", wide.neuron_correlation, 3, [0.1, 0.2]),
-    bad("depth a boolean", wide.neuron_correlation, True),
-    bad("branch NaN", wide.neuron_correlation, 3, branch=NAN),
-    bad("branch too large: its square overflows", wide.neuron_correlation, 3, branch=1e200),
-    bad("skip and branch both 0", wide.neuron_correlation, 3, branch=0.0),
-    bad("c below -1", wide.neuron_correlation, 3, -2.0),
+    bad("c above 1", correlation_maps.k0, 1.5),
+    bad("c NaN", correlation_maps.k0, NAN),
+    bad("c text", correlation_maps.k0, "c"),
+    bad("c below -1", correlation_maps.k1, [0.0, -1.5]),
+    bad("depth zero", correlation_maps.neuron_correlation, 0),
+    bad("c above 1", correlation_maps.neuron_correlation, 3, 2.0),
+    bad("c an array", correlation_maps.neuron_correlation, 3, [0.1, 0.2]),
+    bad("depth a boolean", correlation_maps.neuron_correlation, True),
+    bad("branch NaN", correlation_maps.neuron_correlation, 3, branch=NAN),
+    bad("branch too large: its square overflows", correlation_maps.neuron_correlation, 3, branch=1e200),
+    bad("skip and branch both 0", correlation_maps.neuron_correlation, 3, branch=0.0),
+    bad("c below -1", correlation_maps.neuron_correlation, 3, -2.0),
     bad("depth zero", theory.gated_gradients, 0, 5, 7, RNG),
     bad("width a float", theory.gated_gradients, 3, 5.0, 7, RNG),
     bad("runs zero", theory.gated_gradients, 3, 5, 0, RNG),
@@ -549,6 +549,8 @@ DIAGNOSE = [
     bad("statistics unknown", probe.diagnose, nets.feedforward(2, 3, rng=RNG), np.linspace(-2, 2, 32), "kept"),
 ]
 
+LINEAR = pointwise.Activation(lambda u: u, np.ones_like)
+
 WIDE = [
     bad("x infinite", wide.first_layer, [0.0, INF]),
     bad("bias_std negative", wide.first_layer, GRID, -1.0),
@@ -560,24 +562,31 @@ WIDE = [
     bad("slope too large", wide.gradient_correlation, GRID, 3, slope=1e9),
     bad("hidden_bias_std negative", wide.gradient_correlation, GRID, 3, hidden_bias_std=-1.0),
     bad("wrt unknown", wide.gradient_correlation, GRID, 3, wrt="weights"),
-    bad("c above 1", wide.composed, [], 1.5),
-    bad("maps of numbers", wide.composed, [0.5]),
-    bad("slope NaN", wide.rectifier_map, NAN),
-    bad("q zero", wide.activation_map, np.tanh, np.tanh, 0.0),
-    bad("bias negative", wide.activation_map, np.tanh, np.tanh, bias=-1.0),
-    bad("nodes one", wide.activation_map, np.tanh, np.tanh, nodes=1),
-    bad("q without a critical point", wide.critical, lambda z: 2 + np.tanh(z), pointwise.TANH.slope, 0.5),
-    bad("branch_map a number", wide.skip_map, 0.5),
-    bad("skip and branch both 0", wide.skip_map, wide.rectifier_map(), 0.0, 0.0),
-    bad("x a matrix", tangent_kernel.layer_kernels, ONES, wide.rectifier_map(), 3),
-    bad("x holds 0, where there is no signal", tangent_kernel.layer_kernels, [0.0], wide.rectifier_map(), 3,
+    bad("c above 1", correlation_maps.composed, [], 1.5),
+    bad("maps of numbers", correlation_maps.composed, [0.5]),
+    bad("slope NaN", correlation_maps.rectifier_map, NAN),
+    bad("q zero", correlation_maps.activation_map, np.tanh, np.tanh, 0.0),
+    bad("bias negative", correlation_maps.activation_map, np.tanh, np.tanh, bias=-1.0),
+    bad("nodes one", correlation_maps.activation_map, np.tanh, np.tanh, nodes=1),
+    bad("q without a critical point", correlation_maps.critical, lambda z: 2 + np.tanh(z), pointwise.TANH.slope, 0.5),
+    bad("nodes one", correlation_maps.critical, *pointwise.TANH, 0.5, 1),
+    bad("depth zero", correlation_maps.tailored_slope, 0),
+    bad("eta above 1", correlation_maps.tailored_slope, 10, 1.5),
+    bad("activation a function", correlation_maps.shaped, np.tanh, 10),
+    bad("activation linear, which no alpha makes curved", correlation_maps.shaped, LINEAR, 10),
+    bad("depth zero", correlation_maps.shaped, pointwise.TANH, 0),
+    bad("zeta one, for which alpha would be 0", correlation_maps.shaped, pointwise.TANH, 10, 1.0),
+    bad("branch_map a number", correlation_maps.skip_map, 0.5),
+    bad("skip and branch both 0", correlation_maps.skip_map, correlation_maps.rectifier_map(), 0.0, 0.0),
+    bad("x a matrix", tangent_kernel.layer_kernels, ONES, correlation_maps.rectifier_map(), 3),
+    bad("x holds 0, where there is no signal", tangent_kernel.layer_kernels, [0.0], correlation_maps.rectifier_map(), 3,
         bias_std=0),
     bad("branch_map a number", tangent_kernel.layer_kernels, GRID, 0.5, 3),
-    bad("depth zero", tangent_kernel.layer_kernels, GRID, wide.rectifier_map(), 0),
-    bad("depth too large", tangent_kernel.layer_kernels, [1.0], wide.rectifier_map(mean=False), 2000),
-    bad("skip and branch both 0", tangent_kernel.layer_kernels, GRID, wide.rectifier_map(), 3, branch=0.0),
-    bad("read a number", tangent_kernel.layer_kernels, GRID, wide.rectifier_map(), 3, read=0.5),
-    bad("bias_std negative", tangent_kernel.layer_kernels, GRID, wide.rectifier_map(), 3, bias_std=-1.0),
+    bad("depth zero", tangent_kernel.layer_kernels, GRID, correlation_maps.rectifier_map(), 0),
+    bad("depth too large", tangent_kernel.layer_kernels, [1.0], correlation_maps.rectifier_map(mean=False), 2000),
+    bad("skip and branch both 0", tangent_kernel.layer_kernels, GRID, correlation_maps.rectifier_map(), 3, branch=0.0),
+    bad("read a number", tangent_kernel.layer_kernels, GRID, correlation_maps.rectifier_map(), 3, read=0.5),
+    bad("bias_std negative", tangent_kernel.layer_kernels, GRID, correlation_maps.rectifier_map(), 3, bias_std=-1.0),
     bad("net a list", tangent_kernel.parameter_kernels, [Identity()], ONES),
     bad("net of two outputs", tangent_kernel.parameter_kernels, Dense(np.ones((5, 2))), ONES),
     bad("net too large", tangent_kernel.parameter_kernels, exploding(RNG), np.ones((2, 1))),
@@ -801,8 +810,8 @@ ANYTHING_GOES = {"layers.Layer", "compose.join", "layers.Identity", "layers.ReLU
 def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, norms, pointwise, compose, init, nets, check, gradients, intervals, stats, probe,
-                   regions, theory, wide, tangent_kernel, look, explore, film, sweep, files, running, report, plot,
-                   conv, filters, convnets, schedules, train, checkpoint, clusters, data, download):
+                   regions, theory, correlation_maps, wide, tangent_kernel, look, explore, film, sweep, files, running,
+                   report, plot, conv, filters, convnets, schedules, train, checkpoint, clusters, data, download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
             plain = inspect.isclass(thing) and (issubclass(thing, Exception) or hasattr(thing, "_fields"))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from minishatter import gradients, init, intervals, nets, probe, stats, wide
+from minishatter import correlation_maps, gradients, init, intervals, nets, probe, stats, wide
 from minishatter.images import clusters, data, filters, train
 
 NET = nets.feedforward(2, 6, norm="batch", rng=np.random.default_rng(0))
@@ -61,8 +61,8 @@ FUNCTIONS = {
     "gradients.neuron_gradients": Case(lambda x: gradients.neuron_gradients(PLAIN, x), "x", 1),
     "probe.diagnose": Case(lambda x: probe.diagnose(PLAIN, x), "x", 1),
     "probe.diagnose_gradient": Case(probe.diagnose_gradient, "g", 1),
-    "wide.k0": Case(wide.k0, "c", 1),
-    "wide.k1": Case(wide.k1, "c", 1),
+    "correlation_maps.k0": Case(correlation_maps.k0, "c", 1),
+    "correlation_maps.k1": Case(correlation_maps.k1, "c", 1),
     "wide.first_layer": Case(wide.first_layer, "x", 1),
     "wide.gradient_correlation": Case(lambda x: wide.gradient_correlation(x, 2), "x", 1),
     "init.mirrored_parts": Case(init.mirrored_parts, "W", 2, 1),

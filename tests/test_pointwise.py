@@ -8,9 +8,9 @@ import pytest
 from minishatter import gradients, regions
 from minishatter.compose import Chain
 from minishatter.layers import Dense
-from minishatter.pointwise import ERF, GELU, TANH, Pointwise, erf
+from minishatter.pointwise import ERF, GELU, SOFTPLUS, TANH, Pointwise, erf
 
-ALL = pytest.mark.parametrize("activation", [TANH, ERF, GELU], ids=["tanh", "erf", "gelu"])
+ALL = pytest.mark.parametrize("activation", [TANH, ERF, GELU, SOFTPLUS], ids=["tanh", "erf", "gelu", "softplus"])
 
 
 def test_erf_is_its_power_series():

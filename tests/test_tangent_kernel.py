@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minishatter import gradients, init, nets, wide
+from minishatter.correlation_maps import k1, rectifier_map
 from minishatter.compose import Chain, Sum, freeze
 from minishatter.layers import Dense, Identity, PReLU, ReLU
 from minishatter.norms import LayerNorm
@@ -11,23 +12,23 @@ from minishatter.tangent_kernel import layer_kernels, parameter_kernels
 
 X = np.array([-1.0, 1.0, 0.3, 2.0])
 DEPTH, WIDTH = 3, 100
-RELU, LINEAR = wide.rectifier_map(), wide.rectifier_map(1.0)
+RELU, LINEAR = rectifier_map(), rectifier_map(1.0)
 SHARE = 1 - 1 / np.pi
 
 # name: (net, its kernel of infinite width, variance * fan_in of hidden weights, and of the last)
 WIDE = {
     "feedforward": (lambda rng: nets.feedforward(DEPTH, WIDTH, rng=rng), lambda: layer_kernels(X, RELU, DEPTH), 2, 2),
     "prelu": (lambda rng: nets.feedforward(DEPTH, WIDTH, activation="prelu", bias_std=0.5, rng=rng),
-              lambda: layer_kernels(X, wide.rectifier_map(0.25), DEPTH, bias_std=0.5), 2 / 1.0625, 2 / 1.0625),
+              lambda: layer_kernels(X, rectifier_map(0.25), DEPTH, bias_std=0.5), 2 / 1.0625, 2 / 1.0625),
     "standardised": (lambda rng: nets.feedforward(DEPTH, WIDTH, init="standardised", rng=rng),
-                     lambda: layer_kernels(X, wide.rectifier_map(mean=False), DEPTH,
-                                           read=lambda c: wide.k1(c) / SHARE), 2 / SHARE, 2 / SHARE),
+                     lambda: layer_kernels(X, rectifier_map(mean=False), DEPTH,
+                                           read=lambda c: k1(c) / SHARE), 2 / SHARE, 2 / SHARE),
     "resnet": (lambda rng: nets.resnet(DEPTH, WIDTH, beta=0.5, norm=None, rng=rng),
                lambda: 1.25**DEPTH * layer_kernels(X, RELU, DEPTH, skip=1.0, branch=0.5), 2, 1),
     "highway": (lambda rng: nets.highway(DEPTH, WIDTH, gamma2=0.6, rng=rng),
                 lambda: layer_kernels(X, RELU, DEPTH, skip=0.8, branch=0.6), 2, 1),
     "looks linear": (lambda rng: nets.feedforward(DEPTH, WIDTH, activation="crelu", init="looks_linear", rng=rng),
-                     lambda: layer_kernels(X, LINEAR, DEPTH, read=wide.k1), 1, 1),
+                     lambda: layer_kernels(X, LINEAR, DEPTH, read=k1), 1, 1),
 }
 
 
@@ -127,5 +128,5 @@ def test_deep_rectifiers_tend_to_a_quarter():
 def test_it_is_positive_semidefinite():
     x = gradients.grid(17)
     for parts in (layer_kernels(x, RELU, 10, skip=1.0, branch=0.5),
-                  layer_kernels(x, wide.rectifier_map(mean=False), 10, read=lambda c: wide.k1(c) / SHARE)):
+                  layer_kernels(x, rectifier_map(mean=False), 10, read=lambda c: k1(c) / SHARE)):
         assert all(np.linalg.eigvalsh(part).min() > -1e-10 * np.trace(part) for part in parts)

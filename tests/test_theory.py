@@ -11,7 +11,7 @@ from minishatter.compose import Chain, Sum, active_units
 from minishatter.gradients import batch_moments, input_gradient
 from minishatter.intervals import mean_interval, ratio_interval
 from minishatter.layers import Affine, Dense, Identity, ReLU
-from minishatter.wide import k0, k1
+from minishatter.correlation_maps import k0, k1
 
 SIGMAS = 4  # a true statement fails a test of 4 standard errors once in 16,000 draws, and the seeds are fixed
 DEPTHS = pytest.mark.parametrize("depth", [1, 2, 5, 24])

@@ -17,7 +17,8 @@ from statistics import NormalDist
 import numpy as np
 
 from minishatter import Affine, BatchNorm, Chain, Dense, Identity, ReLU, Sum, active_units, gradients, init, intervals
-from minishatter import nets, plot, theory, wide
+from minishatter import nets, plot, theory
+from minishatter.correlation_maps import k0, k1, neuron_correlation
 from minishatter.report import LEVEL, Report
 from minishatter.running import progress, quick
 
@@ -234,11 +235,11 @@ def panel(ax, title, name, label, colour, drawn, infinite):
 fig, axes = plot.panels(2, 4, (14.5, 6.6))
 fine = np.arange(1, DEPTHS[-1] + 1)
 panel(axes[0, 0], "Theorem 1: feedforward", "Theorem 1", r"$2^{-L}$", orange,
-      {"plain": plain, "BN": normalised, "centred": centred}, wide.neuron_correlation)
+      {"plain": plain, "BN": normalised, "centred": centred}, neuron_correlation)
 panel(axes[0, 1], "Theorem 2: resnet without BN", "Theorem 2", r"$(3/4)^L$", blue, {"resnet": plain},
-      lambda L: wide.neuron_correlation(L, skip=1.0))
+      lambda L: neuron_correlation(L, skip=1.0))
 panel(axes[0, 2], "Corollary 1: highway", "Corollary 1, gamma2 = sqrt(1/L)", r"$(1 - 1/2L)^L$", pink,
-      {"highway": plain}, lambda L: wide.neuron_correlation(L, skip=(1 - 1 / L)**0.5, branch=L**-0.5))
+      {"highway": plain}, lambda L: neuron_correlation(L, skip=(1 - 1 / L)**0.5, branch=L**-0.5))
 axes[0, 2].axhline(np.exp(-0.5), color="black", linewidth=0.6)
 fine = np.arange(2, LONG_DEPTHS[-1] + 1)
 for ax, part, ylabel in ((axes[1, 0], 1, "correlation R"), (axes[1, 1], 0, "variance C(i, i)")):
@@ -326,8 +327,8 @@ def analytic_infinite(L):
     """R of a resnet whose branches are divided by sqrt(v_l), v_l = l + 1, in infinite width."""
     v, c, R = 1.0, 0.0, 1.0
     for _ in range(L):
-        R *= (v + float(wide.k0(c))) / (v + 1)
-        v, c = v + 1, (v * c + float(wide.k1(c))) / (v + 1)
+        R *= (v + float(k0(c))) / (v + 1)
+        v, c = v + 1, (v * c + float(k1(c))) / (v + 1)
     return R
 
 
@@ -340,8 +341,8 @@ for name, layers in (("BN", lambda L: L - 1), ("standardised", lambda L: L)):  #
     claim_correlation(f"real nets, {name}", "Theorem 1", real_nets, name, DEPTHS, lambda L: 0.5**L)
     claim_variance(f"real nets, {name}", "derived: pi/(pi-1) per layer", real_nets, name, DEPTHS,
                    lambda L: theory.SPREAD**-layers(L))
-for name, infinite in (("plain", wide.neuron_correlation), ("resnet", lambda L: wide.neuron_correlation(L, skip=1.0)),
-                     ("highway", lambda L: wide.neuron_correlation(L, skip=(1 - 1 / L)**0.5, branch=L**-0.5)),
+for name, infinite in (("plain", neuron_correlation), ("resnet", lambda L: neuron_correlation(L, skip=1.0)),
+                     ("highway", lambda L: neuron_correlation(L, skip=(1 - 1 / L)**0.5, branch=L**-0.5)),
                      ("analytic", analytic_infinite)):
     claim_correlation(f"real nets, {name}", "infinite width: k0, k1", real_nets, name, DEPTHS, infinite)
 for beta in BETAS:

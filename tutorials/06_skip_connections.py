@@ -12,7 +12,8 @@ Builds on 05. Takes about 80 seconds on one core.
 # %%
 import numpy as np
 
-from minishatter import gradients, intervals, nets, plot, stats, theory, wide
+from minishatter import gradients, intervals, nets, plot, stats, theory
+from minishatter.correlation_maps import neuron_correlation
 from minishatter.report import LEVEL, Report
 from minishatter.running import progress, quick
 
@@ -174,7 +175,7 @@ for beta in BETAS:
     print(report.claim(f"typical correlation, real nets, {LONG} layers, beta = {beta}", OURS, predicted,
                        typical[beta], in_kind=0.05, beyond=True))
 gates = correlations["highway, gamma2 = sqrt(1/L)", deepest]
-infinite = wide.neuron_correlation(deepest, skip=(1 - 1 / deepest)**0.5, branch=deepest**-0.5)
+infinite = neuron_correlation(deepest, skip=(1 - 1 / deepest)**0.5, branch=deepest**-0.5)
 for source, predicted in (("Corollary 1: 1/sqrt e", np.exp(-0.5)), ("infinite width: k0, k1", infinite)):
     print(report.claim(f"correlation, real highway nets, {deepest} layers, gamma2 = sqrt(1/L)", source, predicted,
                        gates, in_kind=0.05, beyond=source.startswith("infinite")))

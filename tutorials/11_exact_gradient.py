@@ -15,7 +15,8 @@ from collections import Counter
 
 import numpy as np
 
-from minishatter import Chain, Dense, ReLU, freeze, gradients, intervals, nets, plot, regions, stats, wide
+from minishatter import Chain, Dense, ReLU, freeze, gradients, intervals, nets, plot, regions, stats
+from minishatter.correlation_maps import k0, k1
 from minishatter.report import Report
 from minishatter.running import progress, quick
 
@@ -149,7 +150,7 @@ print(report.claim("exponent of pieces against units, by width, 10 layers, no no
 KEPT = 1 - 1 / np.pi
 norms = np.sqrt(1 + x**2)
 cosine = np.minimum((1 + np.outer(x, x)) / np.outer(norms, norms), 1.0)
-covariance = np.outer(norms, norms) * wide.k1(cosine)   # of z in layer 2, over the weights; E z'^2 = 1
+covariance = np.outer(norms, norms) * k1(cosine)   # of z in layer 2, over the weights; E z'^2 = 1
 VARIANCE = np.trace(covariance) / x.size - covariance.mean()  # along x, about the mean that is taken away
 rice = LENGTH / np.pi / np.sqrt(VARIANCE * KEPT ** np.arange(23.0))  # flips per unit, layers 2..24
 
@@ -177,9 +178,9 @@ def predicted_acf(depth):
     c, d, dd = 1 - lags**2 / (2 * VARIANCE), -lags / VARIANCE, -np.ones_like(lags) / VARIANCE  # c, c', c'' in layer 2
     start = dd
     for _ in range(depth - 1):
-        dd = (wide.k0(c) * dd + d**2 / np.pi / np.sqrt(1 - c**2)) / KEPT  # k0' = 1 / (pi sqrt(1 - c^2))
-        d = wide.k0(c) * d / KEPT
-        c = (wide.k1(c) - 1 / np.pi) / KEPT
+        dd = (k0(c) * dd + d**2 / np.pi / np.sqrt(1 - c**2)) / KEPT  # k0' = 1 / (pi sqrt(1 - c^2))
+        d = k0(c) * d / KEPT
+        c = (k1(c) - 1 / np.pi) / KEPT
     return dd / start * KEPT ** (depth - 1)
 
 

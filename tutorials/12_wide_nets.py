@@ -16,6 +16,7 @@ import copy
 import numpy as np
 
 from minishatter import gradients, intervals, nets, plot, stats, theory, wide
+from minishatter.correlation_maps import k0, neuron_correlation
 from minishatter.report import LEVEL, Report
 from minishatter.running import progress, quick
 
@@ -48,7 +49,7 @@ u, noise = np.random.default_rng([SEED, 0]).standard_normal((2, 100_000))
 c = 0.0
 for layer in (1, 2, 3):
     other = c * u + np.sqrt(1 - c**2) * noise
-    print(f"layer {layer}: c = {c:.3f}, co-active {np.mean((u > 0) & (other > 0)):.3f}, k0(c)/2 = {wide.k0(c) / 2:.3f}")
+    print(f"layer {layer}: c = {c:.3f}, co-active {np.mean((u > 0) & (other > 0)):.3f}, k0(c)/2 = {k0(c) / 2:.3f}")
     c = 2 * np.mean(np.maximum(u, 0) * np.maximum(other, 0))  # k1(c), up to the noise of the draw
 
 # %% [markdown]
@@ -100,7 +101,7 @@ for name in KINDS:
 
 # %%
 far = (1000, 2000)
-slope = np.log(wide.neuron_correlation(far[1]) / wide.neuron_correlation(far[0])) / np.log(far[1] / far[0])
+slope = np.log(neuron_correlation(far[1]) / neuron_correlation(far[0])) / np.log(far[1] / far[0])
 print(report.claim(f"plain net: slope of log R against log L, infinite width, L = {far[0]} to {far[1]}",
                    "derived: L^-3", -3.0, slope, tolerance=0.05, beyond=True))
 
@@ -281,10 +282,10 @@ ax.set(title=f"df/dx at 1 and at x, plain, {FIXED_DEPTH} layers", xlabel="x", yl
 ax.legend()
 ax = axes[1, 0]
 log_depths = np.unique(np.geomspace(1, 1000, 40).astype(int))
-ax.loglog(log_depths, [wide.neuron_correlation(int(L)) for L in log_depths], color=plot.COLOUR["plain"],
+ax.loglog(log_depths, [neuron_correlation(int(L)) for L in log_depths], color=plot.COLOUR["plain"],
           label="infinite width")
 ax.loglog(log_depths, 0.5**log_depths.astype(float), ":", color="black", label=r"$2^{-L}$")
-law = wide.neuron_correlation(1000) * (1000 / log_depths[10:])**3
+law = neuron_correlation(1000) * (1000 / log_depths[10:])**3
 ax.loglog(log_depths[10:], law, "--", color="black", linewidth=0.8, label=r"$\propto L^{-3}$")
 ax.set(title="Plain nets: a power law", xlabel="depth L", ylabel="correlation of df/dn", ylim=(1e-8, 2))
 ax.legend()

@@ -13,6 +13,7 @@ Builds on 04 and 10. Takes about 70 seconds on one core.
 import numpy as np
 
 from minishatter import duals, gradients, init, intervals, nets, plot, stats, wide
+from minishatter.correlation_maps import k0, k1, neuron_correlation
 from minishatter.compose import Chain, Sum
 from minishatter.layers import BatchNorm, Center, Dense, Identity, ReLU
 from minishatter.norms import LayerNorm, RMSNorm
@@ -177,10 +178,10 @@ def infinite_coactivity(depth, centre):
     for _ in range(depth - 1):
         size = np.sqrt(np.diag(K))
         root = np.outer(size, size)
-        K = root * (wide.k1(np.clip(K / root, -1, 1)) - (1 / np.pi if centre == "units" else 0))
+        K = root * (k1(np.clip(K / root, -1, 1)) - (1 / np.pi if centre == "units" else 0))
         K = H @ K @ H if centre == "batch" else K
     size = np.sqrt(np.diag(K))
-    pairs = wide.k0(np.clip(K / np.outer(size, size), -1, 1)) / 2
+    pairs = k0(np.clip(K / np.outer(size, size), -1, 1)) / 2
     return pairs[~np.eye(x.size, dtype=bool)].mean()
 
 
@@ -216,7 +217,7 @@ def infinite_pre(depth):
     R, c = 1.0, 0.0
     for branch in range(depth):
         v = 2.0 + branch
-        R, c = R * (v + float(wide.k0(c))) / (v + 1), (v * c + float(wide.k1(c))) / (v + 1)
+        R, c = R * (v + float(k0(c))) / (v + 1), (v * c + float(k1(c))) / (v + 1)
     return R
 
 
@@ -233,7 +234,7 @@ for name in ("LayerNorm, pre", "LayerNorm, post"):
     R[name] = [intervals.bootstrap_interval(
         gradients.pair_moments(lambda rng: pair_net(name, depth, rng), np.array([-1.0, 1.0]), (0, 1), PAIR_RUNS,
                                [SEED, depth]), stats.pair_correlation, bootstrap_rng, LEVEL) for depth in R_DEPTHS]
-    predicted = [infinite_pre(depth) if name.endswith("pre") else wide.neuron_correlation(depth, skip=1.0)
+    predicted = [infinite_pre(depth) if name.endswith("pre") else neuron_correlation(depth, skip=1.0)
                  for depth in R_DEPTHS]
     print(report.claim(f"correlation of df/dn, resnet, {name}, L = {', '.join(map(str, R_DEPTHS))}", "infinite width",
                        predicted, R[name], in_kind=0.05, beyond=True))

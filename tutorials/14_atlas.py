@@ -14,7 +14,8 @@ from functools import cache
 
 import numpy as np
 
-from minishatter import gradients, init, intervals, plot, stats, wide
+from minishatter import gradients, init, intervals, plot, stats
+from minishatter.correlation_maps import activation_map, composed, critical, rectifier_map, skip_map
 from minishatter.compose import Chain, Sum
 from minishatter.layers import Affine, CReLU, Dense, Identity, PReLU, ReLU
 from minishatter.norms import LayerNorm
@@ -43,7 +44,7 @@ plot.use_style()
 # same. What keeps R large keeps C close to the identity.
 
 # %%
-relu = wide.rectifier_map()
+relu = rectifier_map()
 
 
 @cache
@@ -52,7 +53,7 @@ def tailored_slope(depth, eta=0.9):
     low, high = 0.0, 1.0
     for _ in range(50):
         middle, c = (low + high) / 2, 0.0
-        each = wide.rectifier_map(middle)
+        each = rectifier_map(middle)
         for _ in range(depth):
             c = each(c)[0]
         low, high = (middle, high) if c > eta else (low, middle)
@@ -65,8 +66,8 @@ def he(rng, slope=0.0, copies=1):
 
 def smooth(activation, q):
     """(maps, hidden layers) at criticality, the variance of signals being q."""
-    weight, bias = wide.critical(*activation, q)
-    each = wide.activation_map(*activation, q, weight, bias, nodes=32)
+    weight, bias = critical(*activation, q)
+    each = activation_map(*activation, q, weight, bias, nodes=32)
 
     def hidden(depth, rng):
         return [layer for _ in range(depth) for layer in (
@@ -86,7 +87,7 @@ def skips(gates, weights=he, before=lambda v: [], behind=lambda: [], branch_map=
     def hidden(depth, rng):
         return [layer for number, (a, b) in enumerate(gates(depth)) for layer in (
             Sum(Identity(), Chain(*before(2.0 + number), ReLU(), Dense(weights(rng))), weights=(a, b)), *behind())]
-    return (lambda depth: [wide.skip_map(branch_map, *gate) for gate in gates(depth)]), hidden, 2.0
+    return (lambda depth: [skip_map(branch_map, *gate) for gate in gates(depth)]), hidden, 2.0
 
 
 # %% [markdown]
@@ -108,12 +109,12 @@ half = lambda depth: [(0.5**0.5, 0.5**0.5)] * depth
 nf = skips(ones, before=lambda v: [Affine(np.full(WIDTH, v**-0.5), np.zeros(WIDTH))])
 nf_standardised = skips(ones, lambda rng: init.standardised(WIDTH, WIDTH, rng),
                         lambda v: [Affine(np.full(WIDTH, v**-0.5), np.zeros(WIDTH))])
-no_mean = wide.rectifier_map(mean=False)
+no_mean = rectifier_map(mean=False)
 ROWS = {
     "ReLU, He": plain(lambda L: [relu] * L, lambda L: ReLU(), lambda L, rng: he(rng)),
     "CReLU, He": plain(lambda L: [relu] * L, lambda L: CReLU(), lambda L, rng: he(rng, copies=2)),
-    "leaky 0.25": plain(lambda L: [wide.rectifier_map(0.25)] * L, lambda L: PReLU(0.25), lambda L, rng: he(rng, 0.25)),
-    "TAT, eta 0.9": plain(lambda L: [wide.rectifier_map(tailored_slope(L))] * L, lambda L: PReLU(tailored_slope(L)),
+    "leaky 0.25": plain(lambda L: [rectifier_map(0.25)] * L, lambda L: PReLU(0.25), lambda L, rng: he(rng, 0.25)),
+    "TAT, eta 0.9": plain(lambda L: [rectifier_map(tailored_slope(L))] * L, lambda L: PReLU(tailored_slope(L)),
                           lambda L, rng: he(rng, tailored_slope(L))),
     "weight standardisation": plain(lambda L: [no_mean] * L, lambda L: ReLU(),
                                     lambda L, rng: init.standardised(WIDTH, WIDTH, rng)),
@@ -122,22 +123,22 @@ ROWS = {
     "erf, critical, q = 0.1": smooth(ERF, 0.1),
     "GELU, critical, q = 0.5": smooth(GELU, 0.5),
     "resnet, scaled by 1/sqrt 2": skips(half),
-    "NF-resnet, He": (lambda L: [wide.skip_map(relu, *gate) for gate in divided(ones)(L)], *nf[1:]),
-    "NF-resnet, standardised": (lambda L: [wide.skip_map(no_mean, *gate) for gate in divided(ones)(L)],
+    "NF-resnet, He": (lambda L: [skip_map(relu, *gate) for gate in divided(ones)(L)], *nf[1:]),
+    "NF-resnet, standardised": (lambda L: [skip_map(no_mean, *gate) for gate in divided(ones)(L)],
                                 *nf_standardised[1:]),
     "highway, 1/sqrt L": skips(lambda L: [((1 - 1 / L)**0.5, L**-0.5)] * L),
     "branches 1/sqrt L": skips(lambda L: [(1.0, L**-0.5)] * L),
     "DeepNorm's constants": skips(lambda L: [(L**0.25, (4 * L)**-0.25)] * L, behind=lambda: [LayerNorm(WIDTH)]),
     "branches 0.9^l": skips(lambda L: [(1.0, 0.9**number) for number in range(1, L + 1)]),
     "Fixup, ReZero, SkipInit": skips(lambda L: [(1.0, 0.0)] * L),
-    "looks linear": plain(lambda L: [wide.rectifier_map(1.0)] * L, lambda L: CReLU(),
+    "looks linear": plain(lambda L: [rectifier_map(1.0)] * L, lambda L: CReLU(),
                           lambda L, rng: init.looks_linear(2 * WIDTH, WIDTH, rng)),
 }
 
 
 @cache
 def infinite(name, depth):
-    return wide.composed(ROWS[name][0](depth))
+    return composed(ROWS[name][0](depth))
 
 
 def build(name, depth, rng):
@@ -175,7 +176,7 @@ for name in ROWS:
 
 # %%
 def erf_net(depth, width, rng, q=0.1):
-    weight, bias = wide.critical(*ERF, q)
+    weight, bias = critical(*ERF, q)
     hidden = [layer for _ in range(depth) for layer in (
         Pointwise(ERF), Dense(init.he(width, width, rng, gain=weight), bias**0.5 * rng.standard_normal(width)))]
     return Chain(Dense(init.normal(1, width, (q / 2)**0.5, rng), (q / 2)**0.5 * rng.standard_normal(width)), *hidden,
@@ -195,16 +196,16 @@ print(report.claim(f"correlation of df/dn, erf, critical, q = 0.1, {MEASURED[1]}
 # %%
 EXPONENTS = {"a kink: ReLU": (lambda L: [relu] * L, -3.0), "a kink: resnet": (skips(half)[0], -3.0)}
 for label, activation, q in (("tanh", TANH, 0.5), ("erf", ERF, 0.5), ("GELU", GELU, 0.5)):
-    weight, bias = wide.critical(*activation, q)
-    each = wide.activation_map(*activation, q, weight, bias, nodes=32)
+    weight, bias = critical(*activation, q)
+    each = activation_map(*activation, q, weight, bias, nodes=32)
     EXPONENTS[f"smooth: {label}"] = (lambda L, each=each: [each] * L, -2.0)
 FAR = (100, 200) if quick() else (1000, 2000)
 for name, (maps, predicted) in EXPONENTS.items():
-    exponent = np.log2(wide.composed(maps(FAR[1])) / wide.composed(maps(FAR[0])))
+    exponent = np.log2(composed(maps(FAR[1])) / composed(maps(FAR[0])))
     print(report.claim(f"exponent of R in L, {name}, infinite width, L = {FAR[0]} to {FAR[1]}",
                        "derived: -p/(p-1), p = 3/2 or 2", predicted, exponent, tolerance=0.05, in_kind=0.25,
                        beyond=True))
-erfs = [wide.composed(smooth(ERF, q)[0](24)) for q in (0.1, 0.5, 1.0)]
+erfs = [composed(smooth(ERF, q)[0](24)) for q in (0.1, 0.5, 1.0)]
 print(report.claim("R of erf nets at criticality, 24 layers, q = 0.1, 0.5, 1, infinite width", "iterated elsewhere",
                    [0.72, 0.085, 0.022], erfs, tolerance=[0.005, 0.0005, 0.0005], beyond=True))
 TAT = (24, 50, 100, 200)
@@ -212,7 +213,7 @@ slopes = [tailored_slope(depth) for depth in TAT]
 print(report.claim("TAT, eta = 0.9: the slope at 24, 50, 100, 200 layers", "iterated elsewhere",
                    [0.24, 0.43, 0.57, 0.68], slopes, tolerance=0.005, beyond=True))
 print(report.claim("TAT, eta = 0.9: R at 24, 50, 100, 200 layers", "iterated elsewhere: .027 to .030", [0.0285] * 4,
-                   [wide.composed([wide.rectifier_map(slope)] * depth) for slope, depth in zip(slopes, TAT)],
+                   [composed([rectifier_map(slope)] * depth) for slope, depth in zip(slopes, TAT)],
                    tolerance=0.002, beyond=True))
 print(report.claim("branches 1/sqrt L: R at 10, 50, 200 layers, infinite width", "iterated elsewhere",
                    [0.651, 0.637, 0.635], [infinite("branches 1/sqrt L", depth) for depth in (10, 50, 200)],
@@ -240,7 +241,7 @@ left.legend(loc="lower center")
 c = np.linspace(0, 1, 41)
 MAPS = {"ReLU": (relu, plot.COLOUR["plain"]), "standardised": (no_mean, plot.COLOUR["feedforward"]),
         "erf, q = 0.5": (smooth(ERF, 0.5)[0](1)[0], plot.COLOUR["smooth"]),
-        "branch 1/sqrt 50": (wide.skip_map(relu, 1.0, 50**-0.5), plot.COLOUR["resnet"])}
+        "branch 1/sqrt 50": (skip_map(relu, 1.0, 50**-0.5), plot.COLOUR["resnet"])}
 for name, (each, colour) in MAPS.items():
     behind = c
     for layer in range(50):

@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 
 from minishatter import init, intervals, nets, plot, wide
+from minishatter.correlation_maps import k0, k1, rectifier_map
 from minishatter.compose import Chain
 from minishatter.layers import Dense, ReLU
 from minishatter.report import LEVEL, Report
@@ -52,12 +53,12 @@ print("and by the library", parameter_kernels(net, two)["2.W"][0, 1])
 # layers take steps of one relative size; scale and shift of a batch norm are left out. Its statistics are held.
 
 # %%
-RELU, LINEAR, NO_MEAN = wide.rectifier_map(), wide.rectifier_map(1.0), wide.rectifier_map(mean=False)
+RELU, LINEAR, NO_MEAN = rectifier_map(), rectifier_map(1.0), rectifier_map(mean=False)
 KINDS = {  # name: (a net of this depth, the keywords of its closed form, colour)
     "He": (lambda L, rng: nets.feedforward(L, WIDTH, rng=rng), dict(branch_map=RELU), plot.COLOUR["plain"]),
     "BN": (lambda L, rng: nets.feedforward(L, WIDTH, norm="batch", rng=rng), None, plot.COLOUR["feedforward"]),
     "weight-standardised": (lambda L, rng: nets.feedforward(L, WIDTH, init="standardised", rng=rng),
-                            dict(branch_map=NO_MEAN, read=lambda c: wide.k1(c) * np.pi / (np.pi - 1)),
+                            dict(branch_map=NO_MEAN, read=lambda c: k1(c) * np.pi / (np.pi - 1)),
                             plot.COLOUR["per sample"]),
     "resnet, beta 1": (lambda L, rng: nets.resnet(L, WIDTH, norm=None, rng=rng),
                        dict(branch_map=RELU, skip=1.0), plot.COLOUR["resnet"]),
@@ -66,7 +67,7 @@ KINDS = {  # name: (a net of this depth, the keywords of its closed form, colour
     "resnet, BN, beta 1": (lambda L, rng: nets.resnet(L, WIDTH, rng=rng), None, plot.COLOUR["resnet 0.3"]),
     "resnet, BN, beta 0.1": (lambda L, rng: nets.resnet(L, WIDTH, beta=0.1, rng=rng), None, plot.COLOUR["highway"]),
     "looks-linear": (lambda L, rng: nets.feedforward(L, WIDTH, activation="crelu", init="looks_linear", rng=rng),
-                     dict(branch_map=LINEAR, read=wide.k1), plot.COLOUR["looks-linear"]),
+                     dict(branch_map=LINEAR, read=k1), plot.COLOUR["looks-linear"]),
 }
 
 
@@ -90,11 +91,11 @@ def normalised_kernel(depth):
     for layer in range(depth):
         size = np.sqrt(np.outer(np.diag(K), np.diag(K)))
         c = np.clip(K / size, -1, 1)
-        reads.append(size * wide.k1(c))
+        reads.append(size * k1(c))
         K = H @ reads[-1] @ H
         scale = np.mean(np.diag(K)) if layer < depth - 1 else 1.0  # no normalisation behind the last weights
         K = K / scale
-        slopes.append(wide.k0(c) / scale)
+        slopes.append(k0(c) / scale)
         reads[-1] = reads[-1] / scale
     above = np.cumprod([np.ones_like(K), *reversed(slopes)], axis=0)[::-1]
     return sum(signal * gradient for signal, gradient in zip(reads, above))
