@@ -111,9 +111,14 @@ def neuron_gradients(net: Net, x: np.ndarray) -> np.ndarray:
         raise ValueError(f"net must have a layer behind the first, got {net!r}")
     with np.errstate(over="ignore", invalid="ignore"):
         n, _ = first.forward(x if x.ndim == 2 else x[:, None])
-        frozen = Chain(*rest).freeze(n)
-        y, cache = frozen.forward(n)
-        dn, _ = frozen.backward(_ones(y), cache)
+        passed = []
+        for layer in rest:
+            layer = layer.freeze(n)
+            n, cache = layer.forward(n)
+            passed.append((layer, cache))
+        dn = _ones(n)
+        for layer, cache in reversed(passed):
+            dn, _ = layer.backward(dn, cache)  # the gradients by the weights are let go at once
     return _finite(dn)
 
 
