@@ -1,8 +1,7 @@
 """Nets: layers in a chain, and sums of branches. A skip connection is Sum(Identity(), branch).
 
-Chain and Sum are layers themselves: same three rules, and they nest. Their
-`params` and `grads` are flat dicts whose keys start with the child's place
-("3.W", "2.1.0.scale"); their cache is the list of their children's caches.
+Chain and Sum are layers themselves: same three rules, and they nest. Their `params` and `grads` are flat dicts whose
+keys start with the child's place ("3.W", "2.1.0.scale"); their cache is the list of their children's caches.
 
 `freeze` turns a net into one fixed function (batch statistics become constants), `trace` shows one whole pass,
 `active_units` the pattern of the rectifiers, and `leaves` goes through a net layer by layer.
@@ -184,10 +183,9 @@ def leaves(net: Layer, place: str = "") -> Iterator[tuple[str, Layer]]:
 def freeze(net: Layer, x: np.ndarray) -> Layer:
     """The net whose batch statistics are the constants measured on x, shape (N, units).
 
-    Center and BatchNorm become Affine layers; all else is shared with `net`, not
-    copied. The frozen net has the values of `net` on x, but its rows no longer
-    interact: it is one fixed function, the one whose derivative is taken when
-    the statistics are "held".
+    Center and BatchNorm become Affine layers; all else is shared with `net`, not copied. The frozen net has the
+    values of `net` on x, but its rows no longer interact: it is one fixed function, the one whose derivative is
+    taken when the statistics are "held".
 
     >>> from minishatter.layers import Center
     >>> freeze(Center(), np.array([[1.0], [3.0]])).forward(np.array([[1.0]]))[0]  # the mean is held: 1 - 2
@@ -197,9 +195,7 @@ def freeze(net: Layer, x: np.ndarray) -> Layer:
 
 
 def active_units(net: Layer, x: np.ndarray) -> list[np.ndarray]:
-    """Which units each rectifier of the net finds active on x: a list of (N, units) booleans.
-
-    Rectifiers come in the order in which the forward pass meets them.
+    """Which units each rectifier finds active on x, in the order of the forward pass: a list of (N, units) booleans.
 
     >>> from minishatter.layers import ReLU
     >>> active_units(ReLU(), np.array([[1.0, -1.0]]))
@@ -210,7 +206,12 @@ def active_units(net: Layer, x: np.ndarray) -> list[np.ndarray]:
 
 
 def patterns(cache: Any) -> Iterator[np.ndarray]:
-    """The same from the cache of a forward pass that was made already."""
+    """The same from the cache of a forward pass that was made already.
+
+    >>> from minishatter.layers import ReLU
+    >>> list(patterns(ReLU().forward(np.array([[1.0, -1.0]]))[1]))
+    [array([[ True, False]])]
+    """
     if isinstance(cache, list):
         for child in cache:
             yield from patterns(child)

@@ -13,6 +13,12 @@ def write(path: str | os.PathLike, data: bytes) -> None:
 
     A reader sees the old file or the new one, never half of one, also after a kill. A symbolic
     link stays one: the file that it names is written. A file that is replaced keeps its mode.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(Path(folder, "new", "a.txt"), b"whole")
+    ...     Path(folder, "new", "a.txt").read_bytes()
+    b'whole'
     """
     path = Path(os.path.realpath(path))
     if os.path.lexists(path) and not path.is_file():  # a link is here only if it leads in a circle
@@ -38,6 +44,11 @@ def alone(folder: str | os.PathLike) -> contextlib.AbstractContextManager:
 
     The lock is on the folder itself: it leaves no file behind, and the system takes it back
     after a kill. Windows and some network drives have no such lock; there nobody waits.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, alone(folder):
+    ...     print(os.listdir(folder))
+    []
     """
     if not os.path.isdir(folder):
         raise ValueError(f"folder must be an existing folder, got {folder!r}")
@@ -48,6 +59,11 @@ def held(path: str | os.PathLike) -> contextlib.AbstractContextManager:
     """A context in which no other one may hold the file `path`, which is made if need be; ValueError if one does.
 
     The lock is on a file, so the file must not be replaced. Where there is none, as above, nobody is refused.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, held(Path(folder, "table.csv")):
+    ...     print(os.listdir(folder))
+    ['table.csv']
     """
     if not isinstance(path, (str, os.PathLike)) or os.path.lexists(path) and not os.path.isfile(path):
         raise ValueError(f"path must be a regular file or new, got {path!r}")

@@ -31,7 +31,14 @@ class Choice(NamedTuple):
 
 
 def build(choice: Choice) -> Chain:
-    """The net of a Choice, as nets.py builds it."""
+    """The net of a Choice, as nets.py builds it.
+
+    >>> build(Choice(depth=1, width=3))
+    Chain:
+      Dense(1, 3)
+      ReLU()
+      Dense(3, 1)
+    """
     size: dict[str, Any] = {"depth": choice.depth, "width": choice.width, "bias_std": choice.bias}
     rng = np.random.default_rng(arguments.integer("seed", choice.seed, least=0))
     norm = None if arguments.one_of("norm", choice.norm, NORMS) == "none" else choice.norm
@@ -87,7 +94,12 @@ class Look(NamedTuple):
 
 
 def look(net: Chain, x: np.ndarray, statistics: str = "held") -> Look:
-    """Measure a net on a grid x (n,), n > 100: a Look."""
+    """Measure a net on a grid x (n,), n > 100: a Look.
+
+    >>> found = look(build(Choice(net="resnet", norm="batch", beta=0.1)), gradients.grid(POINTS))
+    >>> found.active.shape, found.diagnosis.condition
+    ((256, 200), 'healthy')
+    """
     g, active = one_pass(net, x, statistics)
     if not active:
         raise ValueError(f"net must have a rectifier, got {net!r}")
@@ -107,6 +119,11 @@ def curve(frozen: Chain, low: float, high: float) -> tuple[np.ndarray, np.ndarra
 
     It is one if the units flip at most MOST_PIECES times from point to point of a grid over the interval, which has
     a meaning only for a function of one input; otherwise the line goes through the points of the grid.
+
+    >>> from minishatter.layers import Dense, ReLU
+    >>> net = Chain(Dense([[2.0, 3.0]], [0.0, -3.0]), ReLU(), Dense([[1.0], [1.0]]))  # kinks at x = 0 and x = 1
+    >>> curve(net, -1.0, 2.0)
+    (array([-1.,  0.,  0.,  1.,  1.,  2.]), array([0., 0., 2., 2., 5., 5.]), True)
     """
     x = gradients.grid(POINTS, low, high)
     g, active = one_pass(frozen, x)

@@ -163,6 +163,13 @@ def read_gradient(path: str | Path) -> np.ndarray:
     """A gradient (n,) or gradients (runs, n) from a file: .npy (nothing is unpickled), or .csv, without a header.
 
     In a .csv a row is a run; a single column is a single run too. Raises ValueError if the file holds anything else.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savetxt(Path(folder, "two_runs.csv"), [[1, 2, 3], [4, 5, 6]], delimiter=",")
+    ...     read_gradient(Path(folder, "two_runs.csv"))
+    array([[1., 2., 3.],
+           [4., 5., 6.]])
     """
     if not isinstance(path, (str, Path)):
         raise TypeError(f"path must be the name of a file, got {path!r}")
