@@ -16,7 +16,6 @@ import math
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -138,7 +137,8 @@ def cell(kind, depth, run, images, epochs, schedule, rate):
     steps = epochs * -(-images // BATCH)
     plan = schedules.Cosine(steps, min(100, steps // 4)) if schedule == "cosine" else schedules.Plateau()
     name = f"{kind} {depth} {run} {images} {epochs} {schedule} {rate}".replace(" ", "_")
-    place = Path("figures", "running", f"{name}.npz")
+    name += f"_{os.getpid()}" if quick() else ""  # quick runs may take place side by side, and none is continued
+    place = FIGURES / "running" / f"{name}.npz"
     place.parent.mkdir(parents=True, exist_ok=True)
     settings = dict(batch=BATCH, optimiser=train.Adam(rate), schedule=plan, augment=train.shift_and_flip, seed=run,
                     watch=departure if kind == "CReLU, LL" else None, checkpoint=place)

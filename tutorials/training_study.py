@@ -190,26 +190,22 @@ def best_rate(found):
 def speed_up(rows, kind, depth, run):
     """(steps of SGD over steps of momentum 0.9, level), each at its best rate: to LEVEL, or as far as SGD comes.
 
-    Momentum that does not get there counts as if it did in the last step.
+    SGD comes as far as the last of RECORDED; momentum that does not get there counts as if it did in that step.
     """
     plain, heavy = (descents(rows, kind, depth, momentum, run) for momentum in (0.0, 0.9))
     level = max(LEVEL, min(map(least_error, plain.values())))
-    slow, fast = (min(STEPS, *(steps_to(errors, level) for errors in found.values())) for found in (plain, heavy))
+    slow, fast = (min(float(RECORDED[-1]), *(steps_to(errors, level) for errors in found.values()))
+                  for found in (plain, heavy))
     return slow / fast, level
 
 
 def study(executor=None):
     """Compute what the tables lack, line by line; returns the rows of all three."""
     paths = dict.fromkeys(TABLES) if quick() else TABLES
-    # Run 0 tries all rates; the others those from a sixteenth of its best to twice its best.
-    tuned = [(kind, depth, momentum, rate, 0) for kind, depth in LINES for momentum in (0.0, 0.9) for rate in RATES]
-    rows = sweep(speed, tuned, executor, paths["speed"], progress("rates"))
-    best = {(kind, depth, momentum): best_rate(descents(rows, kind, depth, momentum, 0))
-            for kind, depth in LINES for momentum in (0.0, 0.9)}
-    others = [(kind, depth, momentum, rate, run) for (kind, depth, momentum), middle in best.items()
-              for rate in RATES if middle / 17 < rate < middle * 2.1 for run in range(1, RUNS)]
-    rows += sweep(speed, others, executor, paths["speed"], progress("speed"))
-    lines = [(kind, depth, points, best[kind, depth, 0.9] / 2, run)
+    rows = sweep(speed, [(kind, depth, momentum, rate, run) for run in range(RUNS) for kind, depth in LINES
+                         for momentum in (0.0, 0.9) for rate in RATES], executor, paths["speed"], progress("speed"))
+    best = {line: best_rate(descents(rows, *line, 0.9, 0)) for line in LINES}
+    lines = [(kind, depth, points, best[kind, depth] / 2, run)
              for kind, depth in LINES for points in POINTS for run in range(RUNS)]
     lines = sweep(line, lines, executor, paths["line"], progress("lines"))
     ranges = [] if quick() else held(range_test, RATE_TABLE)
@@ -226,7 +222,3 @@ def tables():
         with ProcessPoolExecutor(os.cpu_count(), initializer=numba.set_num_threads, initargs=(1,)) as executor:
             return study(executor)
     return tuple(held(cell, TABLES[cell.__name__]) for cell in (speed, line, photos))
-
-
-if __name__ == "__main__":
-    study()
