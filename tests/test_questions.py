@@ -31,6 +31,7 @@ ROWS = {  # what stands on the page, up to a number: (lesson, how the row begins
     "length xi, 0.428": ("15", "1 |", 1, 0), "is kept, and 1.34": ("15", "1 |", 2, 0),
     "4 xi it is 0.137": ("15", "4 |", 1, 0), "and 6.30": ("15", "4 |", 2, 0),
     "one layer 10.6": ("17", "centred | 1 |", 1, 0), "which shatter, 1.29": ("17", "centred | 24 |", 1, 0),
+    "nothing either (0.853": ("17", "centred | 4 |", 1, 0),
     "(they last 0.0095": ("17", "ReLU + BN |", 4, 0),
     "grow from 0.0687": ("17", "resnet |", 3, 0), "to 0.157": ("17", "resnet |", 4, 0),
     "exponent of -1.07": ("09", "largest rate that learns, CReLU, LL", 3, 0)}

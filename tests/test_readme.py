@@ -67,6 +67,13 @@ def test_the_accuracies_are_those_of_the_table():
             assert abs(found - value) <= 0.00501, (name, depth, found)
 
 
+def test_the_gain_by_momentum_is_that_of_the_table():
+    said = [float(number) for number in re.findall(r"([\d.]+)\s+times", README)]
+    table = (ROOT / "figures" / "REPLICATION.md").read_text(encoding="utf-8").partition("## 17 ")[2]
+    found = [float(re.search(rf"^\| centred \| {depth} \| ([\d.]+)", table, re.MULTILINE)[1]) for depth in (24, 1)]
+    assert said == pytest.approx(found, abs=0.0501)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))

@@ -69,8 +69,10 @@ def test_the_best_rate_is_the_first_to_arrive(study):
 
 def rows(study, plain, heavy):
     """Each at two rates; the second does nothing."""
-    return [{"kind": "net", "depth": 2, "momentum": momentum, "run": 0, "rate": rate, "errors": text(study, errors)}
-            for momentum, good in ((0.0, plain), (0.9, heavy)) for rate, errors in ((1.0, good), (2.0, lambda step: 1.0))]
+    net = {"kind": "net", "depth": 2, "run": 0}
+    return [net | {"momentum": momentum, "rate": rate, "errors": text(study, errors)}
+            for momentum, good in ((0.0, plain), (0.9, heavy))
+            for rate, errors in ((1.0, good), (2.0, lambda step: 1.0))]
 
 
 def test_a_speed_up_is_a_ratio_of_steps(study):

@@ -290,7 +290,7 @@ left.legend(loc="lower center")
 c = np.linspace(0, 1, 41)
 MAPS = {"ReLU": (relu, plot.COLOUR["plain"]), "standardised": (no_mean, plot.COLOUR["feedforward"]),
         "erf, q = 0.5": (smooth(ERF, 0.5)[0](1)[0], plot.COLOUR["smooth"]),
-        "DKS, tanh": (activation_map(*dks(TANH, 50)), plot.COLOUR["CReLU"]),
+        "DKS, tanh": (activation_map(*dks(TANH, 50)), plot.shades(plot.COLOUR["smooth"], 2)[0]),
         "branch 1/sqrt 50": (skip_map(relu, 1.0, 50**-0.5), plot.COLOUR["resnet"])}
 for name, (each, colour) in MAPS.items():
     behind = c
