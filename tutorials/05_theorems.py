@@ -12,12 +12,10 @@ Builds on 04. Takes about 90 seconds on one core.
 """
 
 # %%
-from statistics import NormalDist
-
 import numpy as np
 
-from minishatter import Affine, BatchNorm, Chain, Dense, Identity, ReLU, Sum, active_units, gradients, init, intervals
-from minishatter import nets, plot, theory
+from minishatter import Affine, BatchNorm, Chain, Dense, Identity, ReLU, Sum, gradients, init, intervals, nets, plot
+from minishatter import theory
 from minishatter.correlation_maps import k0, k1, neuron_correlation
 from minishatter.report import LEVEL, Report
 from minishatter.running import progress, quick
@@ -167,40 +165,6 @@ squares = {"1 input, eps = 0": on_the_grid(0.0), "1 input, eps = 1e-5": on_the_g
 squares["200 inputs, eps = 0"] = gradients.batch_moments(one_branch(INPUTS, 0.0), FEW, INPUTS, WALK // 10, SEED)[:, 0]
 
 # %% [markdown]
-# **Paths.** The gradient of a rectifier net is the sum, over all paths whose units are all active, of
-# the product of the weights along the path. On a small net we can list them.
-
-# %%
-net = nets.feedforward(4, 6, hidden_bias_std=0.5, rng=rng)
-x = gradients.grid(64)
-weights = [layer.params["W"] for layer in net.layers if isinstance(layer, Dense)]
-patterns = active_units(net, x[:, None])
-by_paths = np.array([sum(product for _, product in theory.active_paths(weights, [active[i] for active in patterns]))
-                     for i in range(x.size)])
-_, cache = net.forward(x[:, None])
-by_backward = net.backward(np.ones((x.size, 1)), cache)[0][:, 0]
-error = np.max(np.abs(by_paths - by_backward)) / np.max(np.abs(by_backward))
-
-# %% [markdown]
-# **Donsker.** With v = (1, ..., 1) the 1-layer gradient, run in the time t = P(b < x), is a random walk:
-# increments are Gaussian, independent, and of variance proportional to dt.
-
-# %%
-UNITS, WALKS = (1000, 200) if quick() else (4000, 2000)
-normal = NormalDist()
-times = np.array([0.01, 0.03, 0.07, 0.15, 0.31, 0.5, 0.75, 0.99])
-kink_free_inputs = np.array([normal.inv_cdf(t) for t in times])
-
-
-def one_layer(rng):
-    b, w = rng.normal(size=UNITS), rng.normal(0, UNITS**-0.5, size=UNITS)
-    return Chain(Dense(np.ones((1, UNITS)), -b), ReLU(), Dense(w[:, None]))
-
-
-walks = gradients.ensemble(one_layer, kink_free_inputs, WALKS, [SEED, UNITS], progress=progress("walks"))
-donsker = intervals.brownian_test(walks, times)
-
-# %% [markdown]
 # **The figure.** Squares: gated nets. Dots: real nets whose weights add up to 0. Rings: nets as everybody draws them.
 # Lines: the theorem (full), infinite width (dotted), the law under centering (dashed).
 
@@ -232,7 +196,7 @@ def panel(ax, title, name, label, colour, drawn, infinite):
     ax.legend(fontsize=7)
 
 
-fig, axes = plot.panels(2, 4, (14.5, 6.6))
+fig, axes = plot.panels(2, 3, (11, 6.6))
 fine = np.arange(1, DEPTHS[-1] + 1)
 panel(axes[0, 0], "Theorem 1: feedforward", "Theorem 1", r"$2^{-L}$", orange,
       {"plain": plain, "BN": normalised, "centred": centred}, neuron_correlation)
@@ -260,17 +224,6 @@ for (name, samples), colour in zip(squares.items(), plot.shades(blue, 3)):
 ax.axhline(2, color="black", linewidth=0.8, label="Theorem 3")
 ax.set(title="A mean that does not settle", xlabel="nets so far", ylabel="running mean of |df/dn|²")
 ax.legend(fontsize=7)
-axes[0, 3].plot(by_backward, by_paths, "o", color=orange, markersize=4)
-axes[0, 3].axline((0, 0), slope=1, color="black", linewidth=0.6)
-axes[0, 3].set(title="Paths: 4 layers of 6 units", xlabel="gradient by backward", ylabel="sum over active paths")
-ax, dt = axes[1, 3], np.diff(times)
-ax.loglog(dt, np.diff(walks, axis=1).var(axis=0), "o", color=plot.COLOUR["brown"], label="1-layer nets")
-ax.loglog(dt, dt, color="black", linewidth=0.8, label="variance = dt")
-ax.set(title="Donsker: increments of f'", xlabel="dt, with t = P(b < x)", ylabel="variance")
-ax.minorticks_off()
-ax.set_xticks([0.02, 0.05, 0.1, 0.2], [0.02, 0.05, 0.1, 0.2])
-ax.set_yticks([0.02, 0.05, 0.1, 0.2], [0.02, 0.05, 0.1, 0.2])
-ax.legend()
 plot.save(fig, report.figure)
 
 # %% [markdown]
@@ -348,18 +301,6 @@ for name, infinite in (("plain", neuron_correlation), ("resnet", lambda L: neuro
 for beta in BETAS:
     for source, law in (("Theorem 3", theory.batchnorm_resnet), (OURS, theory.centred_resnet)):
         claim_both(f"resnet with BN, beta = {beta:g}", source, real_nets, beta, LONG_DEPTHS, lambda L: law(L, beta))
-
-# %%
-print(report.claim("sum over active paths minus backward, largest relative error, 4 layers of 6",
-                   "path view of the paper", 0.0, error, tolerance=1e-12))
-z99 = normal.inv_cdf(0.5 + LEVEL / 2)
-for statement, p in (("Gaussian (Kolmogorov)", donsker.p_normal), ("independent (chi-square)", donsker.p_independent)):
-    z = normal.inv_cdf(1 - min(max(p, 1e-12), 1 - 1e-12))  # the test statistic on the scale of a standard normal
-    print(report.claim(f"1-layer increments are {statement}: standardised statistic", "Donsker", 0.0,
-                       intervals.Interval(z, z - z99, z + z99)))
-slope, half = donsker.variance_slope, z99 * donsker.slope_error
-print(report.claim("1-layer increments: slope of log variance against log dt", "Donsker", 1.0,
-                   intervals.Interval(slope, slope - half, slope + half)))
 
 # %% [markdown]
 # The notes below the table: a row for each beta and depth, and why some rows differ.

@@ -3,11 +3,10 @@
 
 The gradient of a rectifier net is a staircase: constant until a unit flips. A
 grid only samples it. Here we follow the units themselves and get every step.
-How many are there, do they grow with the number of units or exponentially, how
-fine must a grid be before a shattered gradient no longer looks like white noise,
-and which unit is to blame for a jump?
+How many are there, do they grow with the number of units or exponentially, and
+which unit is to blame for a jump?
 
-Builds on 02 and 05. Takes about 80 seconds on one core.
+Builds on 02 and 05. Takes about 45 seconds on one core.
 """
 
 # %%
@@ -15,18 +14,17 @@ from collections import Counter
 
 import numpy as np
 
-from minishatter import Chain, Dense, ReLU, freeze, gradients, intervals, nets, plot, regions, stats
-from minishatter.correlation_maps import k0, k1
+from minishatter import Chain, Dense, ReLU, freeze, gradients, intervals, nets, plot, regions
+from minishatter.correlation_maps import k1
 from minishatter.report import Report
 from minishatter.running import progress, quick
 
 DEPTHS = (1, 4, 10, 24) if quick() else (1, 4, 10, 24, 50)
 WIDTH, WIDTHS = (40, (10, 20, 40)) if quick() else (200, (50, 100, 200))
 RUNS = 5 if quick() else 10
-CENTRED_RUNS = 5  # at 24 layers of 200 each has some 100,000 pieces
 SEED = 11
 LOW, HIGH = -2.0, 2.0
-LENGTH, STEP = HIGH - LOW, (HIGH - LOW) / 255  # of the paper's grid of 256 points
+LENGTH = HIGH - LOW
 x = gradients.grid()
 report = Report("11_exact_gradient")
 plot.use_style()
@@ -163,74 +161,15 @@ print(report.claim("flips per unit over Rice's formula, centred, layers 2, 5, 10
 growth = intervals.mean_interval((flips[:, 23] / flips[:, 9]) ** (1 / 14))
 print(report.claim("growth of the flips per layer, centred, layers 10 to 24", "derived; sqrt(pi / (pi - 1))",
                    KEPT ** -0.5, growth, in_kind=0.05, beyond=True))
+counts = {depth: regions.exact_gradient(centred(depth, WIDTHS[1], 0)).values.size for depth in (4, 10, 24)}
+print("pieces of a centred net of", WIDTHS[1], "units a layer, by depth:", counts)
 
 # %% [markdown]
-# **The exact autocorrelation**, by integration over the pieces: no grid, so no smallest lag. If f is a
-# Gaussian process along x with correlation c(s), f' has the autocorrelation c''(s) / c''(0). A centred
-# layer maps c to (k1(c) - 1/pi) / (1 - 1/pi), and k1' = k0: the chain rule, twice, gives c'' after
-# any number of layers.
-
-# %%
-lags = np.geomspace(1e-4, 0.4, 28)
-
-
-def predicted_acf(depth):
-    c, d, dd = 1 - lags**2 / (2 * VARIANCE), -lags / VARIANCE, -np.ones_like(lags) / VARIANCE  # c, c', c'' in layer 2
-    start = dd
-    for _ in range(depth - 1):
-        dd = (k0(c) * dd + d**2 / np.pi / np.sqrt(1 - c**2)) / KEPT  # k0' = 1 / (pi sqrt(1 - c^2))
-        d = k0(c) * d / KEPT
-        c = (k1(c) - 1 / np.pi) / KEPT
-    return dd / start * KEPT ** (depth - 1)
-
-
-ACF_DEPTHS = (4, 10, 24)
-acf, on_grid, counts = {}, {}, {}
-for depth in ACF_DEPTHS:
-    exact = [regions.exact_gradient(centred(depth, WIDTH, run))
-             for run in progress(f"{depth} layers, centred")(range(CENTRED_RUNS))]
-    acf[depth] = np.array([regions.autocorrelation(gradient, np.append(lags, STEP)) for gradient in exact])
-    on_grid[depth] = np.array([stats.autocorrelation(gradient.at(x), 6) for gradient in exact])
-    counts[depth] = np.mean([gradient.values.size for gradient in exact])
-
-at = [4, 8, 12]
-curve = intervals.mean_interval(acf[24][:, at])
-print(report.claim(f"exact ACF at s = {', '.join(f'{lags[k]:.4f}' for k in at)}, 24 layers, centred",
-                   "derived; second derivative of the covariance", predicted_acf(24)[at], curve,
-                   in_kind=0.1, beyond=True))
-neighbours = intervals.mean_interval(acf[24][:, -1])
-print(report.claim("exact ACF at one step of the paper's grid, 24 layers, centred", "figure 1(b): white noise",
-                   0.0, neighbours, in_kind=0.1))
-difference = intervals.mean_interval(np.concatenate([on_grid[depth][:, 1] - acf[depth][:, -1] for depth in ACF_DEPTHS]))
-print(report.claim("ACF on the paper's grid at lag 1 minus the exact one, 4, 10, 24 layers", "derived; a sample of f'",
-                   0.0, difference, in_kind=0.05, beyond=True))
-
-# %% [markdown]
-# **At which spacing does it stop looking white?** A grid of spacing h has n = 4/h points, and white noise has
-# |ACF(1)| < 2.58 / sqrt n in 99 of 100 cases. The exact ACF at s = h tells where a net leaves that band.
-
-# %%
-band = 2.576 * np.sqrt(lags / LENGTH)
-
-
-def whitens(acf):
-    """The smallest spacing at which the ACF is inside the band, interpolated, in steps of the paper's grid."""
-    above = acf - band
-    k = np.argmax(above < 0)
-    return np.interp(0, [above[k], above[k - 1]], [lags[k], lags[k - 1]]) / STEP
-
-
-spacing = intervals.mean_interval([whitens(row[:-1]) for row in acf[24]])
-print(report.claim("spacing below which 24 centred layers stop looking white, in steps of the paper's grid",
-                   "derived; second derivative of the covariance", whitens(predicted_acf(24)), spacing,
-                   in_kind=0.5, beyond=True))
-
-# %% [markdown]
-# The figure. Dots are the paper's grid.
+# The figure. Dots in the first panel are two neighbours on the paper's grid.
 
 # %%
 fig, axes = plot.panels(2, 3, (11, 6.6))
-orange, plain_colour, grey = (plot.COLOUR[name] for name in ("feedforward", "plain", "white"))
+orange, plain_colour = (plot.COLOUR[name] for name in ("feedforward", "plain"))
 ax = axes[0, 0]
 ax.stairs(between.values, 1000 * between.breakpoints, baseline=None, color=orange, linewidth=1.0)
 ax.plot([1000 * a, 1000 * b], [g_a, g_b], "o", color="black", markersize=6, clip_on=False)
@@ -259,7 +198,7 @@ for depth in DEPTHS:
               label="no normalisation" if depth == 1 else None)
 for width in WIDTHS[:-1]:
     ax.loglog(np.full(RUNS, 10 * width), by_width[width], ".", color=plain_colour)
-ax.loglog([depth * WIDTH for depth in ACF_DEPTHS], list(counts.values()), "s", color=orange, label="centred")
+ax.loglog([depth * WIDTHS[1] for depth in counts], list(counts.values()), "s", color=orange, label="centred")
 units = np.array([1, DEPTHS[-1]]) * WIDTH
 ax.loglog(units, 0.705 * units, color="black", linestyle="--", label="0.705 per unit")
 ax.set(title="Pieces: linear in the units,\nunless normalised", xlabel="units", ylabel="pieces")
@@ -273,35 +212,18 @@ ax.set(title="Flips by layer\n(24 layers, centred)", xlabel="layer", ylabel="fli
 ax.legend()
 
 ax = axes[1, 2]
-plot.curves(ax, lags, [intervals.mean_interval(acf[depth][:, :-1]) for depth in ACF_DEPTHS],
-            [f"{depth} layers" for depth in ACF_DEPTHS], plot.shades(orange, len(ACF_DEPTHS)))
-for depth, colour in zip(ACF_DEPTHS, plot.shades(orange, len(ACF_DEPTHS))):
-    ax.plot(STEP * np.arange(1, 7), on_grid[depth].mean(axis=0)[1:], "o", color=colour, markersize=4)
-ax.plot(lags, predicted_acf(24), color="black", linestyle="--", label="infinite width, 24")
-ax.fill_between(lags, -band, band, color=grey, alpha=0.3, linewidth=0, label="white noise")
-ax.set(title="Exact autocorrelation (lines),\non the paper's grid (dots)", xlabel="lag s", ylabel="ACF", xscale="log")
-ax.set(xlim=(1e-4, 0.1), ylim=(-0.75, 1.05))
-ax.legend(loc="lower left")
+whole = regions.exact_gradient(plain(24, WIDTH, 0))
+ax.stairs(whole.values, whole.breakpoints, baseline=None, color=plain_colour, linewidth=1.0)
+ax.set(title=f"All {whole.values.size} pieces of a net\nof 24 layers, no normalisation", xlabel="x",
+       ylabel="f'(x), exact")
 plot.save(fig, report.figure)
+report.write(beyond=True)
 
 # %% [markdown]
-# **What you see.** Without normalisation there are about as many pieces per unit in 50 layers as in one, and such nets
-# hardly shatter. Centering keeps the units busy: the flips grow by a fifth per layer, exponentially with depth, and
-# the correlation length shrinks at that rate. One flip is not enough to forget: it takes about a hundred
-# flips to bring the ACF to 1/e. And white noise is a matter of the grid: below half the
-# spacing of the paper's, 24 layers no longer look white, and at a hundredth of it neighbours correlate at 0.95.
-
-# %%
-notes = [f"Centred nets, mean over nets; lengths in the units of x, where the paper's grid has spacing {STEP:.4f}:", "",
-         "| layers | pieces | mean length of a piece | exact ACF falls to 1/e at | flips on that length |",
-         "| --- | --- | --- | --- | --- |"]
-for depth in ACF_DEPTHS:
-    mean = acf[depth][:, :-1].mean(axis=0)
-    length = np.interp(-np.exp(-1), -mean, lags)
-    notes.append(f"| {depth} | {counts[depth]:.0f} | {LENGTH / counts[depth]:.2g} | {length:.2g} | "
-                 f"{length / LENGTH * counts[depth]:.0f} |")
-print("\n".join(notes))
-report.write("\n".join(notes), beyond=True)
+# **What you see.** Between two neighbours on the paper's grid a centred net of 24 layers has hundreds of steps, and all
+# layers have their share in them. Without normalisation there are about as many pieces per unit in 50 layers as in one,
+# and such nets hardly shatter. Centering keeps the units busy: the flips grow by a fifth per layer, exponentially with
+# depth. The correlation length shrinks at that rate, as lesson 19 shows.
 
 # %% [markdown]
 # **Try.** Count the pieces of a resnet: does beta = 0.1 or beta = 1 come closer to the line? Give the
