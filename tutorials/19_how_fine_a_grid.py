@@ -1,5 +1,5 @@
 """How fine a grid? When white noise is a matter of spacing
-=======================================================
+========================================================
 
 A shattered gradient looks like white noise on the paper's grid of 256 points. But
 it is a staircase, and on a fine enough grid neighbours must be alike. So how does

@@ -1,5 +1,5 @@
 """What depth does: batches spread, squares grow, nets scatter, digits go
-=====================================================================
+======================================================================
 
 Batch normalisation makes the theorems' assumption true, at a price: the deeper
 the net, the larger its gradient. Where does a batch end that is normalised again

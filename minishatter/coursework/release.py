@@ -29,7 +29,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 KEPT = ("LICENSE", "pyproject.toml", ".gitignore",  # handed out as they are; the last two are read by tutorial 03
         "tutorials/conventions.py", "figures/03_conventions.csv")
 PYTEST = "[tool:pytest]"
-ALONGSIDE = ("__", "06")  # tutorials that no task names: their runner, and skip connections at work
+ALONGSIDE = ("__", "06", "18")  # tutorials that no task names: their runner, skip connections, paths and walks
 LESSON = "tutorials/00_backward_rules.py"  # for students only
 
 
