@@ -70,6 +70,14 @@ def test_a_tutorial_is_a_script_a_notebook_and_a_page(script):
 
 
 @scripts
+def test_teachers_have_an_answer_to_each_exercise(script):
+    """A paragraph for each lesson, of answers that begin with a word and a colon: two at least."""
+    page = (ROOT / "tutorials" / "TEACHING.md").read_text(encoding="utf-8").partition("## Answers to Try")[2]
+    answers, = re.findall(rf"^\*\*{script.stem[:2]}\.\*\* (.*?)(?:\n\n|\Z)", page, re.MULTILINE | re.DOTALL)
+    assert len(re.findall(r"(?:^|[.?)] )[A-Z][\w ']*: ", " ".join(answers.split()))) >= 2
+
+
+@scripts
 def test_the_committed_figure_and_section_exist(script):
     assert (ROOT / "figures" / f"{script.stem}.png").exists()
     assert f"## {script.stem.replace('_', ' ')}\n" in (ROOT / "figures" / "REPLICATION.md").read_text()

@@ -187,5 +187,5 @@ plot.save(fig, report.figure)
 report.write()
 
 # %% [markdown]
-# **Try.** Put a second ReLU layer between: how many steps does the staircase get? Where can
-# a kink of a second-layer unit lie? Give two units the same kink and opposite weights.
+# **Try.** Put a second ReLU layer between: how many steps does the staircase get? Where can a kink of a second-layer
+# unit lie? Give two units the same kink and opposite output weights.

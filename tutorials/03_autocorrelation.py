@@ -238,6 +238,6 @@ WHY = (f"Why a row differs: 256 steps of a random walk read {noise['brown'][:, 1
 report.write("\n".join([WHY, "", *notes]))
 
 # %% [markdown]
-# **Try.** Count rectifiers instead, L of them: which panel leaves its crosses first? Give the nets another first_std:
-# which of the two resnets minds? Take a gradient with one step in it: which two numbers does its autocorrelation
-# depend on?
+# **Try.** Count rectifiers instead, L of them: which panel is farthest from its crosses at depth 4? Give the nets
+# another first_std: which of the two resnets minds? Take a gradient with one step in it: which two numbers does its
+# autocorrelation depend on?

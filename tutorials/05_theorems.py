@@ -339,5 +339,5 @@ report.write("\n".join([
     "| " + " | ".join(["---"] * 10) + " |", *rows]))
 
 # %% [markdown]
-# **Try.** Which pair of inputs makes a plain net start from c = 1/2? With how many inputs does the running
-# mean begin to settle: 2, 3, 5? Give the gated net a gate with p = 1/3.
+# **Try.** Which pair of inputs makes a plain net start from c = 1/2? With how many inputs does the running mean begin
+# to settle: 2, 3, 5? Give the gated net a gate with p = 1/3.

@@ -199,5 +199,6 @@ under centering). The highway's correlation is above 1/sqrt e, because signals t
 often than in a quarter of the cases (k0, k1).""")
 
 # %% [markdown]
-# **Try.** Which beta keeps the gradient of a 50-layer resnet as smooth as that of a 4-layer one? Give the
-# highway gamma2 = 0.5 at every depth. Does alpha change the correlation length?
+# **Try.** Which beta gives a resnet of 50 layers the correlation length of one of 4 layers with beta = 1? And which
+# beta gives it the same R at inputs that share nothing? Give the highway gamma2 = 0.5 at every depth. Does alpha change
+# the correlation length?

@@ -316,6 +316,6 @@ print("\n".join(notes))
 report.write("\n".join(notes), beyond=True)
 
 # %% [markdown]
-# **Try.** Give the weights of a LayerNorm net a hidden bias: does it still not shatter? Divide a standardised unit's
+# **Try.** Give the layers of a LayerNorm net a hidden bias: does it still not shatter? Divide a standardised unit's
 # weights by sqrt(1.467): what happens to the gradient, and what to its autocorrelation? Put a LayerNorm both before and
 # behind.

@@ -300,6 +300,6 @@ report.write("\n".join([*notes, "", why]), beyond=True)
 # What this leaves out: the kernel is the one at the start, and statistics are held, while training goes through them.
 
 # %% [markdown]
-# **Try.** Leave the first layer and the read-out out of the sum: which of the eight changes most? Fit y = x instead of
-# sin 3x: which net now does best between the points? Take 10 steps and 10^6 steps: which errors between the points
-# change, and which do not?
+# **Try.** Leave the first layer and the read-out out of the sum: of which net does the mean off the diagonal change
+# most, and of which the error between the points? Fit y = x instead of sin 3x: which net now does best between the
+# points? Take 10 steps and 10^6 steps: which errors between the points change, and which do not?

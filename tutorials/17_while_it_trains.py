@@ -321,6 +321,6 @@ report.write("\n".join([why, "", *notes]), beyond=True)
 # learnt something, ours have not, at the rate that the rule of lesson 09 gives them.
 
 # %% [markdown]
-# **Try.** Train the centred net of 24 layers at 129 points: at which spacing does it stop straying? Which quantile of
-# the kernel's eigenvalues decides how long plain descent takes? Does weight standardisation, which has no statistics to
-# move, follow its kernel?
+# **Try.** Train the centred net of 24 layers at 129 points: at which spacing does it stop straying? Below which
+# eigenvalue of the kernel does a tenth of the error at the start lie, and does it give the number of steps? Does weight
+# standardisation, which has no statistics to move, follow its kernel?

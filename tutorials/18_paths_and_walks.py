@@ -141,5 +141,5 @@ print(report.claim("1-layer increments: slope of log variance against log dt", "
 report.write()
 
 # %% [markdown]
-# **Try.** In the net of 6^4 paths, at how many of the 64 inputs is half of the paths of another input active? Give the
-# one-layer net v ~ N(0, 1): in which time is f' a walk now? How few units do the tests take for a Brownian motion?
+# **Try.** How many of the paths that are active at x = -2 are active at x = 2 too? Give the one-layer net v ~ N(0, 1):
+# in which time is f' a walk now? From how many units on do the tests take the walk for a Brownian motion?
