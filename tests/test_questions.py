@@ -29,7 +29,7 @@ ROWS = {  # what stands on the page, up to a number: (lesson, how the row begins
     "gradient within 0.003": ("07", "feedforward, 24 layers |", 1, 0),
     "a resnet within 0.12": ("07", "resnet, 24 layers |", 1, 0),
     "length xi, 0.428": ("15", "1 |", 1, 0), "is kept, and 1.34": ("15", "1 |", 2, 0),
-    "4 xi it is 0.137": ("15", "4 |", 1, 0), "and 6.30": ("15", "4 |", 2, 0),
+    "4 xi it is 0.137": ("15", "4 |", 1, 0), "keeps 0.770": ("15", "0.25 |", 1, 0), "and 6.30": ("15", "4 |", 2, 0),
     "one layer 10.6": ("17", "centred | 1 |", 1, 0), "which shatter, 1.29": ("17", "centred | 24 |", 1, 0),
     "nothing either (0.853": ("17", "centred | 4 |", 1, 0),
     "(they last 0.0095": ("17", "ReLU + BN |", 4, 0),

@@ -31,6 +31,18 @@ NETS = {
 }
 
 # %% [markdown]
+# **Counting by hand.** Three inputs, two units. A unit is active at an input if z > 0 there, and co-active at a pair of
+# inputs if it is active at both. The first unit is on for two of three inputs, and for one of three pairs.
+
+# %%
+z = np.array([[0.3, -1.0], [0.8, 0.5], [-0.2, 0.7]])  # (inputs, units)
+for unit in (0, 1):
+    on = [bool(value > 0) for value in z[:, unit]]
+    both = [on[0] and on[1], on[0] and on[2], on[1] and on[2]]
+    print(f"unit {unit}: active {sum(on)}/3, co-active {sum(both)}/3")
+print("by stats:", stats.activity(z > 0), stats.coactivity(z > 0))
+
+# %% [markdown]
 # **Figure 3.** For each layer: the fraction of inputs for which a unit is active, and the
 # fraction of pairs of inputs for which it is active at both, averaged over the units of a
 # net; then the mean over nets with its 99 % interval.

@@ -30,6 +30,17 @@ report = Report("05_theorems")
 plot.use_style()
 
 # %% [markdown]
+# **One layer by hand.** A gradient passes a unit if its gate is open, and is multiplied by w with E w^2 = 2. Two inputs
+# throw two coins for the same w. The variance stays 1, and the product of the two gradients is 1/2: both gates must be
+# open. With a skip the gradient itself is added: the variance is 2, the product 3/2, and R = 3/4.
+
+# %%
+by_hand = np.random.default_rng([SEED, 0])
+w, gates = by_hand.normal(0, 2**0.5, 1_000_000), by_hand.random((2, 1_000_000)) < 0.5
+for name, (a, b) in (("no skip", w * gates), ("skip", 1 + w * gates)):
+    print(f"{name}: variance {np.mean(a**2):.3f}, product {np.mean(a * b):.3f}, R {np.mean(a * b) / np.mean(a**2):.3f}")
+
+# %% [markdown]
 # **Gated nets.** The same coin-flip net with different skip and branch weights serves all
 # statements. Their moments are exact at any width, so small nets will do.
 

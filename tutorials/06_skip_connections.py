@@ -12,7 +12,7 @@ Builds on 05. Takes about 80 seconds on one core.
 # %%
 import numpy as np
 
-from minishatter import gradients, intervals, nets, plot, stats, theory
+from minishatter import Chain, Dense, Identity, ReLU, Sum, gradients, intervals, nets, plot, stats, theory
 from minishatter.correlation_maps import neuron_correlation
 from minishatter.report import LEVEL, Report
 from minishatter.running import progress, quick
@@ -26,6 +26,20 @@ rng = np.random.default_rng(SEED)
 x = gradients.grid()
 report = Report("06_skip_connections")
 plot.use_style()
+
+# %% [markdown]
+# **A skip by hand.** One residual layer, y = alpha (x + beta W relu(x)), at two inputs. Its slope is 1 from the skip,
+# and beta W more where the rectifier is on: the two inputs share the 1, whatever the branch does. `Sum` adds what comes
+# along its ways, each with its weight.
+
+# %%
+alpha, beta, W = 0.5**0.5, 0.3, 2.0
+for at in (-1.0, 1.0):
+    y, slope = alpha * (at + beta * W * max(at, 0)), alpha * (1 + beta * W * (at > 0))
+    print(f"by hand: at {at}, y = {y:.4f}, slope {slope:.4f}")
+layer = Sum(Identity(), Chain(ReLU(), Dense([[W]])), weights=(alpha, alpha * beta))
+y, cache = layer.forward(np.array([[-1.0], [1.0]]))
+print("by Sum:", y[:, 0].round(4), layer.backward(np.ones((2, 1)), cache)[0][:, 0].round(4))
 
 # %% [markdown]
 # Seven families. As in Theorem 3, a batch-normalised resnet "of depth L" has L - 1 residual layers.

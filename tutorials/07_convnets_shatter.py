@@ -97,6 +97,17 @@ def draw(kind, count, depth, minibatch):
 
 
 # %% [markdown]
+# **Effective rank, by hand.** The sum of the squared singular values of D over the largest one. If all images have one
+# gradient it is 1; if they have gradients of one size that are orthogonal, it is the number of images; in between it
+# says how many directions share the work.
+
+# %%
+same, apart = np.ones((4, 3)), np.eye(4)[:, :3]  # three images of four pixels
+for name, D in (("one gradient", same), ("orthogonal", apart), ("something of both", same + 3 * apart)):
+    squares = np.linalg.eigvalsh(D.T @ D)  # of the singular values
+    print(f"{name}: squared singular values {squares[::-1].round(2)}, effective rank {stats.effective_rank(D):.2f}")
+
+# %% [markdown]
 # **A cell** of the study: one net, one minibatch, the effective rank of D over that of Gaussian noise of its shape.
 # 1 is white noise, 1/N of it one gradient for all images. With beta = 0.1 the skips alone give all images nearly one
 # gradient; what the branches add is seen when the shared gradient is taken away ("centred").

@@ -45,6 +45,14 @@ from minishatter.report import LEVEL, Report
 # The first step's own change is measured too: ||f(x) - f_0(x)|| / ||f_0(x)|| on the 128 images of that step.
 
 # %% [markdown]
+# **By hand**: L weights of 1 in a row, f = w_1 w_2 ... w_L x. One step of Adam moves each by the rate, so f is
+# multiplied by (1 + rate)^L.
+
+# %%
+for L in (6, 30, 198):
+    print(f"{L} layers:", ", ".join(f"rate {rate:g}: f x {np.float64(1 + rate)**L:.3g}" for rate in (1e-4, 1e-3, 1e-2)))
+
+# %% [markdown]
 # ## The protocol of the accuracy figure
 #
 # The same for every kind, and written down before any of its runs: 10,000 images (batch 1 of CIFAR-10), 10 epochs of

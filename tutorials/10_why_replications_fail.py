@@ -201,6 +201,13 @@ plot.save(fig, report.figure)
 
 
 # %% [markdown]
+# **What you see.** At 24 layers four of the six set-ups have neighbours that correlate by 0.85 or more (above), and
+# units that are on for all inputs or for none: co-activity 0.46 to 0.50. The textbook's gradient is smaller by 10^3.7
+# as well. Centering over the batch brings each of the four to a correlation between -0.07 and -0.03. Below, in each
+# row, the framed changes do it alone, and all of them take the shared mean away. No other variance of the weights and
+# no other bias ever does.
+
+# %% [markdown]
 # **The one-page answer**, as it stands in the table.
 
 # %%

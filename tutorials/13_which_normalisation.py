@@ -43,6 +43,23 @@ plot.use_style()
 #   as dividing once at the end (tests/test_norms.py): it changes nothing.
 # - *Weight standardisation* makes each unit's weights add up to 0: the unit cannot read the mean. It shatters.
 
+# %% [markdown]
+# **By hand**, on the rectified signals of three inputs and four units. Add 10 to all of them, a mean that all inputs
+# share: who does not notice?
+
+# %%
+signals = np.array([[3.0, 1.0, 0.0, 2.0], [4.0, 0.0, 1.0, 2.0], [3.0, 1.0, 1.0, 3.0]])  # (inputs, units)
+weights = np.random.default_rng(0).normal(size=(4, 2))
+READERS = {
+    "as it is": lambda h: h,
+    "RMSNorm": lambda h: h / np.sqrt(np.mean(h**2, axis=1, keepdims=True)),
+    "LayerNorm": lambda h: (h - h.mean(axis=1, keepdims=True)) / h.std(axis=1, keepdims=True),
+    "centre over the batch": lambda h: h - h.mean(axis=0),
+    "weights that add up to 0": lambda h: h @ (weights - weights.mean(axis=0)),
+}
+for name, read in READERS.items():
+    print(f"{name}: {'does not notice' if np.allclose(read(signals + 10), read(signals)) else 'notices'}")
+
 # %%
 PLAIN = {  # name: (layers before the rectifier, layers behind it, weights, does it shatter?)
     "none": ([], [], init.he, False),
@@ -275,6 +292,14 @@ axes[1].axvline(0.5, color="black", linewidth=0.6)
 axes[2].legend(loc="lower center")
 plot.save(fig, report.figure)
 
+
+# %% [markdown]
+# **What you see.** At 24 layers the plain nets fall into two groups, with nothing between them: neighbours correlate by
+# about 0, or by 0.79 and more. What takes the mean away that all inputs share is in the first group, whether it reads
+# the batch, the units behind the rectifier, or no signal at all (weight standardisation). What keeps that mean is in
+# the second: no norm, RMSNorm, and LayerNorm or centering over the units before the rectifier, where they find no mean
+# to take. In resnets of 50 layers each norm keeps neighbours alike inside the branch (0.68 and more). Behind the sum
+# batch normalisation does not (-0.02), LayerNorm and RMSNorm do (0.77).
 
 # %% [markdown]
 # **What do skips solve that batch normalisation does not?** The answer in four sentences, with the numbers of this run.
