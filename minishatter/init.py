@@ -15,9 +15,18 @@ def normal(fan_in: int, fan_out: int, std: float, rng: np.random.Generator) -> n
     >>> normal(3, 2, 0.1, np.random.default_rng(0)).shape
     (3, 2)
     """
-    fan_in, fan_out = arguments.integer("fan_in", fan_in), arguments.integer("fan_out", fan_out)
-    std = arguments.number("std", std, low=0.0)
-    W = arguments.generator("rng", rng).standard_normal((fan_in, fan_out))
+    fan_in, fan_out, rng = _checked(fan_in, fan_out, rng)
+    return _normal(fan_in, fan_out, arguments.number("std", std, low=0.0), rng)
+
+
+def _checked(fan_in, fan_out, rng, least=1):
+    """What every draw of weights is given."""
+    return (arguments.integer("fan_in", fan_in, least), arguments.integer("fan_out", fan_out),
+            arguments.generator("rng", rng))
+
+
+def _normal(fan_in, fan_out, std, rng):
+    W = rng.standard_normal((fan_in, fan_out))  # rng.normal draws the same numbers, more slowly
     W *= std
     return W
 
@@ -32,8 +41,8 @@ def he(fan_in: int, fan_out: int, rng: np.random.Generator, gain: float = 2.0) -
     >>> print(f"{W.var() * 1000:.2f}")  # 2 / fan_in
     2.00
     """
-    fan_in = arguments.integer("fan_in", fan_in)
-    return normal(fan_in, fan_out, np.sqrt(arguments.number("gain", gain, low=0.0) / fan_in), rng)
+    fan_in, fan_out, rng = _checked(fan_in, fan_out, rng)
+    return _normal(fan_in, fan_out, np.sqrt(arguments.number("gain", gain, low=0.0) / fan_in), rng)
 
 
 def truncated(fan_in: int, fan_out: int, rng: np.random.Generator, gain: float = 2.0, cut: float = 2.0) -> np.ndarray:
@@ -45,9 +54,9 @@ def truncated(fan_in: int, fan_out: int, rng: np.random.Generator, gain: float =
     >>> print(f"{W.var() * 1000:.2f}, {np.abs(W).max() * 1000**0.5:.2f}")
     0.77, 2.00
     """
-    fan_in, fan_out = arguments.integer("fan_in", fan_in), arguments.integer("fan_out", fan_out)
+    fan_in, fan_out, rng = _checked(fan_in, fan_out, rng)
     gain, cut = arguments.number("gain", gain, low=0.0), arguments.number("cut", cut, low=0.1)
-    draws = arguments.generator("rng", rng).standard_normal((fan_in, fan_out))
+    draws = rng.standard_normal((fan_in, fan_out))
     while (outside := np.abs(draws) > cut).any():
         draws[outside] = rng.standard_normal(outside.sum())
     return np.sqrt(gain / fan_in) * draws
@@ -60,8 +69,8 @@ def glorot(fan_in: int, fan_out: int, rng: np.random.Generator) -> np.ndarray:
     >>> print(f"{W.var() * 1500:.2f}")
     2.00
     """
-    fan_in, fan_out = arguments.integer("fan_in", fan_in), arguments.integer("fan_out", fan_out)
-    return normal(fan_in, fan_out, np.sqrt(2.0 / (fan_in + fan_out)), rng)
+    fan_in, fan_out, rng = _checked(fan_in, fan_out, rng)
+    return _normal(fan_in, fan_out, np.sqrt(2.0 / (fan_in + fan_out)), rng)
 
 
 def orthogonal(fan_in: int, fan_out: int, rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
@@ -74,9 +83,8 @@ def orthogonal(fan_in: int, fan_out: int, rng: np.random.Generator, gain: float 
     >>> bool(np.allclose(W.T @ W, np.eye(3)))
     True
     """
-    fan_in, fan_out = arguments.integer("fan_in", fan_in), arguments.integer("fan_out", fan_out)
-    square = normal(max(fan_in, fan_out), min(fan_in, fan_out), 1.0, rng)
-    Q, R = np.linalg.qr(square)
+    fan_in, fan_out, rng = _checked(fan_in, fan_out, rng)
+    Q, R = np.linalg.qr(rng.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out))))
     Q = Q * np.sign(np.diag(R))
     return np.sqrt(arguments.number("gain", gain, low=0.0)) * (Q if fan_in >= fan_out else Q.T)
 
@@ -125,7 +133,8 @@ def standardised(fan_in: int, fan_out: int, rng: np.random.Generator,
     >>> standardised(4, 2, np.random.default_rng(0), gain=2.0).sum(axis=0).round(12) + 0.0
     array([0., 0.])
     """
-    W = normal(arguments.integer("fan_in", fan_in, least=2), fan_out, 1.0, rng)
+    fan_in, fan_out, rng = _checked(fan_in, fan_out, rng, least=2)
+    W = rng.standard_normal((fan_in, fan_out))
     W -= W.mean(axis=0)
     return W * np.sqrt(arguments.number("gain", gain, low=0.0) / (W**2).sum(axis=0))
 

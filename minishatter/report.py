@@ -81,8 +81,12 @@ def verdict(predicted: Numbers, measured: Interval | Numbers, tolerance: Numbers
     >>> verdict(3.5, Interval(2.0, 1.0, 3.0), tolerance=1.0)  # [0, 4] holds 3.5, and half a unit more is a quarter
     ('agrees', 0.25)
     """
-    predicted, (value, low, high), tolerance = _row_of_numbers(predicted, measured, tolerance)  # arrays now
-    in_kind = arguments.number("in_kind", in_kind, 0.0)
+    row = _row_of_numbers(predicted, measured, tolerance)
+    return _verdict(*row, arguments.number("in_kind", in_kind, 0.0))
+
+
+def _verdict(predicted: np.ndarray, measured: Interval, tolerance: np.ndarray, in_kind: float) -> tuple[str, float]:
+    value, low, high = measured
     low, high = low - tolerance, high + tolerance
     half = (high - low) / 2
     inside = _smallest(np.minimum(predicted - low, high - predicted), half)
@@ -162,8 +166,8 @@ class Report:
         exact number or array. tolerance: one, or one for each prediction; see `figure_tolerance`.
         beyond: the paper does not state it. Raises ValueError on NaN, and if the interval does not hold its value.
         """
-        row = _row_of_numbers(predicted, measured, tolerance)
-        claim = Claim(statement, source, *row, float(in_kind), bool(beyond), *verdict(*row, in_kind))
+        row, in_kind = _row_of_numbers(predicted, measured, tolerance), arguments.number("in_kind", in_kind, 0.0)
+        claim = Claim(statement, source, *row, in_kind, bool(beyond), *_verdict(*row, in_kind))
         self.claims.append(claim)
         return claim
 

@@ -234,6 +234,5 @@ def relative_effective_rank(D: np.ndarray, rng: np.random.Generator, draws: int 
     >>> bool(0.9 < relative_effective_rank(white_noise((100, 100), rng), rng) < 1.1)
     True
     """
-    draws = arguments.integer("draws", draws)
-    rank = effective_rank(D)
-    return rank / float(np.mean([effective_rank(white_noise(np.shape(D), rng)) for _ in range(draws)]))
+    draws, rank, rng = arguments.integer("draws", draws), effective_rank(D), arguments.generator("rng", rng)
+    return rank / float(np.mean([effective_rank(rng.standard_normal(np.shape(D))) for _ in range(draws)]))

@@ -508,6 +508,7 @@ REPORT = [
     bad("tolerance negative", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=-0.1),
     bad("tolerance of another shape", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), tolerance=[0.1, 0.1]),
     bad("in_kind NaN", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), in_kind=NAN),
+    bad("in_kind a text", CLAIM, "s", "p", 1.0, Interval(1.0, 0.0, 2.0), in_kind="a half"),
     bad("predicted NaN", report.verdict, NAN, Interval(1.0, 0.0, 2.0)),
     bad("measured NaN", report.verdict, 1.0, NAN),
     bad("measured in an interval the wrong way round", report.verdict, 1.0, Interval(1.0, 2.0, 0.0)),

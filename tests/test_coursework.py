@@ -219,6 +219,7 @@ def test_no_line_of_a_solution_is_in_the_students_folder(released):
 SHARED = {
     "grads: Grads = {}",                                         # Chain.backward
     "xhat, std = cache",                                         # BatchNorm.tangent
+    "fan_in, fan_out, rng = _checked(fan_in, fan_out, rng)",     # every other draw of init.py
     'with np.errstate(over="ignore", invalid="ignore"):',        # wherever gradients may overflow
     "x, layers = _checked(net, x, statistics)",                  # input_gradient, the same by another way
     'if statistics == "through":',

@@ -74,7 +74,7 @@ MISTAKES = [
     Mistake("3.1", "gain forgotten", 'arguments.number("gain", gain, low=0.0)', "2.0", 1.33,
             "^variance, as a multiple"),
     Mistake("3.1", "uniform weights",
-            'normal(fan_in, fan_out, np.sqrt(arguments.number("gain", gain, low=0.0) / fan_in), rng)',
+            '_normal(fan_in, fan_out, np.sqrt(arguments.number("gain", gain, low=0.0) / fan_in), rng)',
             "rng.uniform(-1, 1, (fan_in, fan_out)) * np.sqrt(3 * gain / fan_in)", 4,
             "^fourth moment, 3 if normal: expected about 3, received 1.8"),
     Mistake("3.2", "not mirrored", "[W, -W]", "[W, W]", 8, "^upper half plus lower half: .*expected norm 0"),
