@@ -60,7 +60,7 @@ def minibatch_of(images, minibatch):
 
 
 def test_images():
-    """CIFAR-10's, if MINISHATTER_DATA says where it is, or it is in the cache; else made ones."""
+    """CIFAR-10's, if MINISHATTER_DATA says where it is, or it is in the cache; else synthetic ones."""
     try:
         return data.load_cifar10(batches=("test",))
     except OSError:

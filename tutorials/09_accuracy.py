@@ -2,8 +2,9 @@
 ========================================================
 
 Does shattering matter for learning? Thin convnets of 6 to 198 layers on CIFAR-10, with skip connections, with the
-looks-linear initialisation (LL), with neither. First half: which learning rate does a net of L layers bear? Second
-half: the accuracy figure of the paper, with a rate for each kind and depth that comes from the first half by one rule.
+looks-linear initialisation (LL), with neither. First half: with which learning rates does a net of L layers learn?
+Second half: the accuracy figure of the paper, with a rate for each kind and depth that comes from the first half by one
+rule.
 
 Training all of it takes hours, so finished runs are kept in figures/09_ranges.csv and figures/09_accuracy.csv, and
 the figure is drawn from there. `python -m tutorials 09 --train` adds what is missing; `--train --paper` does it by

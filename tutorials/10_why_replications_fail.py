@@ -138,7 +138,7 @@ changed = {(name, choice, value): study(SETUPS[name] | {choice: value})
 # same, being the last rectifier's mean times W; but the mean over the units is nearly zero there already, and
 # taking it away changes nothing. Weights and biases do not touch the shared mean. So five changes should do it, and no
 # others. Two caveats show below. Where hidden biases are not subtracted and the signal shrinks (the textbook's),
-# centering behind the rectifier leaves them to take over. And a net without any biases stays homogeneous when it is
+# centering behind the rectifier leaves little but the biases. And a net without any biases stays homogeneous when it is
 # centred over the units: f' can take two values only.
 
 # %%
