@@ -19,8 +19,8 @@ import math
 
 import numpy as np
 
-from accuracy_study import (BATCH, DEPTHS, EPOCHS, IMAGES, KINDS, LAW, RANGE_BATCH, RATES, RUNS, TRAIN, largest_rate,
-                            tables)
+from accuracy_study import (BATCH, DEPTHS, EPOCHS, IMAGES, KINDS, LAW, LONGER, RANGE_BATCH, RATES, RUNS, TRAIN,
+                            largest_rate, tables)
 from minishatter import intervals, plot
 from minishatter.report import LEVEL, Report
 
@@ -198,13 +198,16 @@ def draw_law(axes, ranges, largest):
     axes[2].legend()
 
 
-def draw_accuracy(axes, by_cell, departures):
+def draw_accuracy(axes, by_cell, departures, longer):
     for kind in KINDS:
         depths = [depth for depth in DEPTHS if (kind, depth) in by_cell]
         axes[0].plot(depths, [np.mean(by_cell[kind, depth]) for depth in depths], color=COLOURS[kind], label=kind)
         for depth in depths:
             axes[0].plot([depth] * len(by_cell[kind, depth]), by_cell[kind, depth], ".", color=COLOURS[kind])
         axes[1].plot(*zip(*PAPER.get(kind, {}).items()), "x-", color=COLOURS[kind]) if kind in PAPER else None
+    if longer:
+        axes[0].plot(*zip(*((depth, longer[depth]["accuracy"]) for depth in sorted(longer))), "o:", linewidth=0.8,
+                     color=COLOURS["CReLU, LL"], markerfacecolor="none", label=f"LL, {LONGER} epochs")
     titles = f"Measured: {IMAGES:,} images, {EPOCHS} epochs", "The paper: 50,000 images, to the end"
     for ax, title in zip(axes, titles):
         ax.set(title=title, ylabel="test accuracy", xlabel="depth L", xscale="log", xlim=(5, 240), ylim=(0, 0.9))
@@ -226,7 +229,7 @@ def draw_accuracy(axes, by_cell, departures):
 # machine that trained the table.
 
 # %%
-def remarks(slopes, ranges, rows, by_cell):
+def remarks(slopes, ranges, rows, by_cell, longer):
     steps = [(row["depth"], row["seconds"]) for row in rows] or [  # where no run is finished, those of the range tests
         (row["depth"], row["seconds"] * BATCH / RANGE_BATCH) for row in ranges if math.isfinite(row["seconds"])]
     layer = np.median([seconds / depth for depth, seconds in steps])  # of a layer in a step
@@ -243,6 +246,12 @@ def remarks(slopes, ranges, rows, by_cell):
     yield (f"A step takes {1e3 * layer:.1f} core-milliseconds a layer; the missing runs cost "
            f"{missing * cost:.1f} core-hours, the paper's protocol (`--train --paper`) at least "
            f"{paper * layer / 3600:,.0f}.")
+    if longer:
+        tens = {row["depth"]: row for row in rows if row["kind"] == "CReLU, LL" and row["run"] == 0}
+        yield "LL by depth, test accuracy and last training loss of run 0: " + "; ".join(
+            f"{depth} layers " + ", ".join(f"{row['accuracy']:.3f} and {float(row['losses'].split()[-1]):.2f} after "
+                                           f"{row['epochs']} epochs" for row in (tens[depth], longer[depth]))
+            for depth in sorted(longer)) + "."
     for kind in ("ReLU", "CReLU"):
         plain, normed = (distance(by_cell, name, PAPER[kind]) for name in (kind, f"{kind} + BN"))
         if plain is not None and normed is not None:
@@ -264,6 +273,8 @@ def main():
     plot.use_style()
     ranges, rows = tables()
     rows = [row for row in rows if row["schedule"] == ("plateau" if TRAIN == "paper" else "cosine")]
+    longer = {row["depth"]: row for row in rows if row["epochs"] == LONGER and row["schedule"] == "cosine"}
+    rows = [row for row in rows if row not in longer.values()]
     by_cell, departures = {}, {}
     for row in rows:
         by_cell.setdefault((row["kind"], row["depth"]), []).append(row["accuracy"])
@@ -273,11 +284,11 @@ def main():
     slopes = exponents(largest)
     fig, axes = plot.panels(2, 3, (13, 8))
     draw_law(axes[0], ranges, largest)
-    draw_accuracy(axes[1], by_cell, departures)
+    draw_accuracy(axes[1], by_cell, departures, longer)
     plot.save(fig, report.figure)
     law_claims(report, ranges, slopes)
     accuracy_claims(report, by_cell)
-    report.write("\n\n".join(remarks(slopes, ranges, rows, by_cell)))
+    report.write("\n\n".join(remarks(slopes, ranges, rows, by_cell, longer)))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ RANGES, TABLE = FIGURES / "09_ranges.csv", FIGURES / "09_accuracy.csv"
 DEPTHS = (6, 14) if quick() else (6, 14, 30, 54, 102, 198)
 IMAGES, EPOCHS, RUNS = (300, 2, 3) if quick() else (10_000, 10, 3)
 BETA, BATCH = 0.1, 128
+LONGER, LONG_DEPTHS = 40, (6, 54, 30, 14)  # epochs, of LL: are ten too few for deep nets?
 
 ORDER = (6, 54, 198, 14, 102, 30)  # the claims at the ends of the figure first
 
@@ -191,6 +192,9 @@ def train_all(executor=None):
                                  for run in runs for depth in sorted(DEPTHS, key=ORDER.index)
                                  for kind in KINDS if kind in trained],
                           executor, None if quick() else TABLE, progress("training"))
+    if not quick():
+        rows += sweep(cell, [("CReLU, LL", depth, 0, IMAGES, LONGER, "cosine", rate_of("CReLU, LL", depth, ranges))
+                             for depth in LONG_DEPTHS], executor, TABLE, progress("longer"))
     return ranges, rows
 
 
