@@ -45,10 +45,11 @@ looking:
 The rule is older than the numbers; not every choice in a row is. How the nets of section 03 count depth was found by a
 search that is shown there. The in-kind widths of 05 and 06 (a quarter, a half), of 11 and of 19 were chosen knowing
 earlier measurements; in 05, 10 and 12 the numbers of nets were lowered after a full run, to save time; and in 05, 07,
-09, 10, 13, 15 and 16 what is measured or expected was refined after first runs (df/dn for nets without BN; the centred
-gradients; the gain by depth; the fifth cure; where the variance of pre-norm starts; the law of integrated gradients;
-two rows about the width). A row about several points holds if it holds at each of them; where these are depths, they
-share seeds, so that they are not as many independent trials.
+09, 10, 13, 15, 16 and 17 what is measured or expected was refined after first runs (df/dn for nets without BN; the
+centred gradients; the gain by depth; the fifth cure; where the variance of pre-norm starts; the law of integrated
+gradients; two rows about the width; a geometric mean of errors, and the rates that are tried). A row about several
+points holds if it holds at each of them; where these are depths, they share seeds, so that they are not as many
+independent trials.
 
 *Margin* is how far the verdict is from tipping, relative to the widened interval.
 """

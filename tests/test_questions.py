@@ -11,8 +11,9 @@ TABLE = (ROOT / "figures" / "REPLICATION.md").read_text(encoding="utf-8")
 
 NORMS = {"activity 0.25": ("plain | BN, held", 4), "neighbours (autocorrelation 0.00": ("plain | BN, held", 2),
          "grow by 1.45": ("plain | BN, held", 5), "correlation of 0.68": ("resnet | BN, pre", 2),
-         "growth is 1.06": ("resnet | BN, pre", 5), "no harm (0.79": ("plain | LayerNorm, before", 1),
-         "24 layers, 0.87": ("plain | none", 1), "shatters (-0.04": ("plain | LayerNorm, behind", 1),
+         "growth is 1.06": ("resnet | BN, pre", 5), "correlation (0.79": ("plain | LayerNorm, before", 1),
+         "24 layers, 0.54": ("plain | LayerNorm, before", 2), "any norm 0.87": ("plain | none", 1),
+         "and 0.77": ("plain | none", 2), "does (-0.04": ("plain | LayerNorm, behind", 1),
          "there has 0.68": ("resnet | BN, pre", 2), "skip too, -0.02": ("resnet | BN, post", 2)}
 ZERO_SUM = "Theorem 1, real nets, weights add up to 0: correlation"
 ROWS = {  # what stands on the page, up to a number: (lesson, how the row begins, column, which number of that cell)
@@ -20,7 +21,9 @@ ROWS = {  # what stands on the page, up to a number: (lesson, how the row begins
     "correlations of 0.252": ("05", ZERO_SUM, 3, 0), "layers and 0.0647": ("05", ZERO_SUM, 3, 1),
     "keeps more, 0.307": ("05", "real nets, plain: correlation", 3, 0),
     "and 0.144": ("05", "real nets, plain: correlation", 3, 1),
-    "on average 0.0005": ("16", "BN | 50", 1, 0), "weights they are 0.64": ("16", "looks-linear | 50", 1, 0),
+    "average (0.0005": ("16", "BN | 50", 1, 0),
+    "error of 3.64": ("16", "error between the training points, BN, 50 layers", 3, 0),
+    "weights they are 0.64": ("16", "looks-linear | 50", 1, 0),
     "Neither. At 0.488": ("04", "without BN: co-active", 3, 0),
     "linear map; at 0.255": ("04", "with BN: co-active", 3, 0),
     "plain net's, by 0.145": ("05", "real nets, resnet: correlation", 3, 2),
@@ -32,7 +35,7 @@ ROWS = {  # what stands on the page, up to a number: (lesson, how the row begins
     "4 xi it is 0.137": ("15", "4 |", 1, 0), "keeps 0.770": ("15", "0.25 |", 1, 0), "and 6.30": ("15", "4 |", 2, 0),
     "one layer 10.6": ("17", "centred | 1 |", 1, 0), "which shatter, 1.29": ("17", "centred | 24 |", 1, 0),
     "nothing either (0.853": ("17", "centred | 4 |", 1, 0),
-    "(they last 0.0095": ("17", "ReLU + BN |", 4, 0),
+    "lasts 0.0095": ("17", "ReLU + BN |", 4, 0),
     "grow from 0.0687": ("17", "resnet |", 3, 0), "to 0.157": ("17", "resnet |", 4, 0),
     "exponent of -1.07": ("09", "largest rate that learns, CReLU, LL", 3, 0)}
 CLASSES = "exactly 0.1."  # of ten, none of which a net prefers

@@ -28,9 +28,9 @@ report = Report("06_skip_connections")
 plot.use_style()
 
 # %% [markdown]
-# **A skip by hand.** One residual layer, y = alpha (x + beta W relu(x)), at two inputs. Its slope is 1 from the skip,
-# and beta W more where the rectifier is on: the two inputs share the 1, whatever the branch does. `Sum` adds what comes
-# along its ways, each with its weight.
+# **A skip by hand.** One residual layer, y = alpha (x + beta W relu(x)), at two inputs. Its slope is alpha (1 + beta W)
+# where the rectifier is on and alpha where it is off: the two inputs share the 1 of the skip, whatever the branch does.
+# `Sum` adds what comes along its ways, each with its weight.
 
 # %%
 alpha, beta, W = 0.5**0.5, 0.3, 2.0

@@ -46,8 +46,8 @@ from minishatter.report import LEVEL, Report
 # The first step's own change is measured too: ||f(x) - f_0(x)|| / ||f_0(x)|| on the 128 images of that step.
 
 # %% [markdown]
-# **By hand**: L weights of 1 in a row, f = w_1 w_2 ... w_L x. One step of Adam moves each by the rate, so f is
-# multiplied by (1 + rate)^L.
+# **By hand**: L weights of 1 in a row, f = w_1 w_2 ... w_L x. One step of Adam moves each by the rate, and if all move
+# the same way f is multiplied by (1 + rate)^L: by little while the rate is far below 1/L, by e at 1/L.
 
 # %%
 for L in (6, 30, 198):
@@ -164,7 +164,7 @@ def accuracy_claims(report, by_cell):
 
 # %%
 COLOURS = {"CReLU, LL": plot.COLOUR["looks-linear"], "resnet": plot.COLOUR["resnet 0.1"],
-           "ReLU + BN": plot.COLOUR["feedforward"], "ReLU": plot.COLOUR["plain"]}
+           "ReLU + BN": plot.COLOUR["BN"], "ReLU": plot.COLOUR["plain"]}
 for first, second, name in (("CReLU + BN", "CReLU", "CReLU"), ("linear", "linear, orthogonal", "linear")):
     COLOURS[first], COLOURS[second] = plot.shades(plot.COLOUR[name], 2)
 

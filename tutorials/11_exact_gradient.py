@@ -70,8 +70,8 @@ print(report.claim("sum of the jumps between two neighbours of the grid minus f'
                    "derived; f' is a staircase", 0.0, remainder, tolerance=1e-9, beyond=True))
 
 # %% [markdown]
-# Summed by layer, the jumps say where the change comes from. Flips of the first layers are few and change
-# as much as those of the last.
+# Summed by layer, the jumps say where the change comes from. One flip changes about as much in an early layer as in a
+# late one, but late layers have far more flips, and so most of the change is theirs.
 
 # %%
 layers = np.arange(1, 25)
@@ -220,10 +220,12 @@ plot.save(fig, report.figure)
 report.write(beyond=True)
 
 # %% [markdown]
-# **What you see.** Between two neighbours on the paper's grid a centred net of 24 layers has hundreds of steps, and all
-# layers have their share in them. Without normalisation there are about as many pieces per unit in 50 layers as in one,
-# and such nets hardly shatter. Centering keeps the units busy: the flips grow by a fifth per layer, exponentially with
-# depth. The correlation length shrinks at that rate, as lesson 19 shows.
+# **What you see.** Between two neighbours on the paper's grid a centred net of 24 layers has 538 steps. Nearly all
+# layers have flips there, but the last ten make most of the change (above, middle). Without normalisation there are
+# about as many pieces per unit in 50 layers as in one, and such nets hardly shatter. Centering keeps the units busy:
+# the flips grow by a fifth per layer, exponentially with depth. In the middle layers the count is up to 1.24 times
+# Rice's. The correlation length shrinks at about the rate of the flips (lesson 19: from 0.053 at 10 layers to 0.0034 at
+# 24, by 1.22 per layer).
 
 # %% [markdown]
 # **Try.** Count the pieces of a resnet: does beta = 0.1 or beta = 1 come closer to the line? Give the

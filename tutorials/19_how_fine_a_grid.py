@@ -35,7 +35,7 @@ def centred(depth, run):
 
 # %% [markdown]
 # **By hand.** The autocorrelation of a staircase needs no grid: the integral of f'(x) f'(x + s) is a sum over the
-# places where one of the two makes a step. For a staircase of four steps:
+# pieces between the places where one of the two makes a step. For a staircase of four steps:
 
 # %%
 edges, values = np.array([0.0, 0.2, 0.5, 0.6, 1.0]), np.array([1.0, -1.0, 2.0, -0.5])
@@ -144,11 +144,12 @@ plot.save(fig, report.figure)
 
 # %% [markdown]
 # **What you see.** On the paper's grid f' is noise (left), within one step of it a walk (middle): neighbours are alike
-# if they are near enough. The autocorrelation (right) follows the prediction of infinite width. At 24 layers it is
-# inside the band of white noise from half a step of the paper's grid on, and at a hundredth of a step neighbours
-# correlate by 0.95. So white noise is a matter of the grid. But the distance over which f' forgets shrinks with depth,
-# from 0.26 at 4 layers to 0.0034 at 24, and one flip is not enough to forget: at every depth it takes about a hundred
-# to bring the autocorrelation to 1/e.
+# if they are near enough. At 24 layers the autocorrelation (right) follows the prediction of infinite width. It is
+# inside the band of white noise from half a step of the paper's grid on, and points a hundredth of a step apart
+# correlate by about 0.95 (read off the curve). So white noise is a matter of the grid. But the distance over which f'
+# forgets shrinks with depth, from 0.26 at 4 layers to 0.0034 at 24, and one flip is not enough to forget: at width 200
+# it takes 75 to 94 to bring the autocorrelation to 1/e, at each of the three depths. (With the width the flips grow and
+# the length stays, so that it takes half as many at width 100.)
 
 # %%
 notes = [f"Centred nets, mean over nets; lengths in the units of x, where the paper's grid has spacing {STEP:.4f}:", "",
