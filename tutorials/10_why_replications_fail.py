@@ -36,8 +36,8 @@ GAIN = {"1/N": 1.0, "2/N (He)": 2.0, "truncated He": TRUNCATED}
 BIAS = {"0": lambda width: 0.0, "1/N": lambda width: width**-0.5, "1": lambda width: 1.0}
 BEFORE = {"centre over the batch": lambda width: [Center()], "centre over the units": lambda width: [Center("units")],
           "BN, held": lambda width: [BatchNorm(width)], "BN, through": lambda width: [BatchNorm(width)]}
-AFTER = {"centre over the batch, after": lambda width: [Center()],
-         "centre over the units, after": lambda width: [Center("units")]}
+AFTER = {"centre over the batch, behind": lambda width: [Center()],
+         "centre over the units, behind": lambda width: [Center("units")]}
 CHOICES = {"weights": GAIN, "first biases": BIAS, "hidden biases": BIAS, "norm": ("none", *BEFORE, *AFTER)}
 
 
@@ -142,7 +142,7 @@ changed = {(name, choice, value): study(SETUPS[name] | {choice: value})
 # centred over the units: f' can take two values only.
 
 # %%
-CURES = {"centre over the batch", "centre over the batch, after", "centre over the units, after", "BN, held",
+CURES = {"centre over the batch", "centre over the batch, behind", "centre over the units, behind", "BN, held",
          "BN, through"}
 for name in FAILED:
     cures = {value for (setup, choice, value), result in changed.items() if setup == name and like_figure_1b(result)}

@@ -90,7 +90,9 @@ print(report.claim(f"growth of the mean square gradient per layer, BN, L = {GROW
 
 # %% [markdown]
 # **Nets scatter.** The gradient of a net is a product over its layers, and each factor is random. So the logarithm of
-# |df/dn|^2 varies from net to net by a sum over the layers: its variance is about 5 L / N, for N units a layer.
+# |df/dn|^2 varies from net to net by a sum over the layers. One layer multiplies |df/dn|^2 by 2/N times a sum of N
+# terms, each z^2 with z ~ N(0, 1) if its unit is on and 0 if it is off: a term has the variance 3/2 - 1/4, and the
+# layer 5/N. So L layers have about 5 L / N.
 
 # %%
 SHAPES = ((10, 50), (20, 100)) if quick() else ((24, 200), (50, 200), (24, 100), (12, 50))
