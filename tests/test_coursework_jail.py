@@ -123,13 +123,33 @@ def test_in_a_container_the_jail_holds_and_right_answers_score(options, tmp_path
     assert untouched(victim) and "defence off" not in done.stdout
 
 
+def _left():
+    users = range(sandbox.FIRST_USER, sandbox.FIRST_USER + sandbox.USERS)
+    left = {child for file in Path("/proc/self/task").glob("*/children") for child in file.read_text().split()}
+    for kind in ("shm", "sem", "msg"):
+        lines = Path("/proc/sysvipc", kind).read_text().splitlines()
+        place = lines[0].split().index("uid")
+        left |= {line for line in lines[1:] if int(line.split()[place]) in users}
+    return left
+
+
+@pytest.fixture
+def left_behind():
+    """Processes that this one has left since the test began, and objects of System V of users that are no one.
+
+    Not those of a test before it: a process pool leaves a child that watches its memory.
+    """
+    before = _left()
+    return lambda: _left() - before
+
+
 @root_only
 @pytest.mark.parametrize("refused, missing, reached", [
     (("landlock",), {"files"}, {"reference"}),
     (("seccomp",), {"network", "traces"}, {"shmget"}),
     (("landlock", "seccomp"), {"files", "network", "traces"}, {"reference", "shmget"})],
     ids=["landlock", "seccomp", "both"])
-def test_a_machine_that_lacks_a_defence_grades_nobody_unless_told_to(refused, missing, reached, tmp_path):
+def test_a_machine_that_lacks_a_defence_grades_nobody_unless_told_to(refused, missing, reached, tmp_path, left_behind):
     launcher = container(*(word for name in refused for word in ("--refuse", name)))
     done, written, _ = run_hostile(tmp_path, launcher)
     assert done.returncode == 2 and written is None and "Nothing was graded" in done.stderr
@@ -144,17 +164,6 @@ def test_a_machine_that_lacks_a_defence_grades_nobody_unless_told_to(refused, mi
     assert set(re.findall(r"LookupError: ([\w ]+)", said)[0].split()) - {"in"} >= reached
     assert not {"root", "chmod", "truncate", "kill", "fork", "shared"} & set(said.split())
     assert not left_behind()
-
-
-def left_behind():
-    """Processes that this one has left, and objects of System V of users that are no one."""
-    users = range(sandbox.FIRST_USER, sandbox.FIRST_USER + sandbox.USERS)
-    left = [child for file in Path("/proc/self/task").glob("*/children") for child in file.read_text().split()]
-    for kind in ("shm", "sem", "msg"):
-        lines = Path("/proc/sysvipc", kind).read_text().splitlines()
-        place = lines[0].split().index("uid")
-        left += [line for line in lines[1:] if int(line.split()[place]) in users]
-    return left
 
 
 @pytest.mark.parametrize("version", range(1, 7))
@@ -352,7 +361,7 @@ ONE_LINE = [  # name, body, score, what is read
 
 
 @pytest.mark.parametrize("row", ONE_LINE, ids=[row[0] for row in ONE_LINE])
-def test_one_tasks_accident_is_one_tasks_outcome(row, tmp_path):
+def test_one_tasks_accident_is_one_tasks_outcome(row, tmp_path, left_behind):
     name, body, score, reads, *after = row
     started_at = time.process_time()
     done = graded(hand_in(tmp_path, body, "SEEN = []", *after))
@@ -560,7 +569,7 @@ def test_a_single_number_cannot_be_found_by_asking(tmp_path):
 
 
 @root_only
-def test_what_a_made_up_user_has_left_is_removed(tmp_path, monkeypatch):
+def test_what_a_made_up_user_has_left_is_removed(tmp_path, monkeypatch, left_behind):
     """As if no other defence were there: a segment, semaphores, a queue, files."""
     monkeypatch.syspath_prepend(str(sandbox.HERE))
     import jail
@@ -575,7 +584,7 @@ def test_what_a_made_up_user_has_left_is_removed(tmp_path, monkeypatch):
     _as_user(uid, tmp_path, leave, jail)
     assert len(left_behind()) == 3 and os.listdir(tmp_path) == ["left"]
     _as_user(uid, tmp_path, lambda: jail.remove_traces(uid, ["."]), jail)
-    assert left_behind() == [] and os.listdir(tmp_path) == []
+    assert not left_behind() and os.listdir(tmp_path) == []
 
 
 def _as_user(uid, folder, action, jail):

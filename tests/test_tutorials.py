@@ -166,6 +166,7 @@ def test_one_tutorial_that_fails_says_why_and_writes_nothing(tmp_path, figures):
     assert process.returncode == 1 and not figures.exists()
 
 
+@pytest.mark.skipif(not os.access(ROOT / "figures", os.W_OK), reason="this checkout is another user's")
 def test_the_runner_puts_figures_into_the_repository_wherever_one_is(tmp_path, monkeypatch):
     monkeypatch.delenv("MINISHATTER_FIGURES", raising=False)
     process = python("-m", "tutorials", "01", "--quick", cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})

@@ -14,8 +14,10 @@ import inspect
 import json
 import math
 import os
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -138,8 +140,10 @@ def cell(kind, depth, run, images, epochs, schedule, rate):
     steps = epochs * -(-images // BATCH)
     plan = schedules.Cosine(steps, min(100, steps // 4)) if schedule == "cosine" else schedules.Plateau()
     name = f"{kind} {depth} {run} {images} {epochs} {schedule} {rate}".replace(" ", "_")
-    name += f"_{os.getpid()}" if quick() else ""  # quick runs may take place side by side, and none is continued
-    place = FIGURES / "running" / f"{name}.npz"
+    folder = FIGURES / "running"
+    if quick():  # which may take place side by side, in a checkout of somebody else's, and is never continued
+        folder, name = Path(tempfile.gettempdir()), f"{name}_{os.getpid()}"
+    place = folder / f"{name}.npz"
     place.parent.mkdir(parents=True, exist_ok=True)
     settings = dict(batch=BATCH, optimiser=train.Adam(rate), schedule=plan, augment=train.shift_and_flip, seed=run,
                     watch=departure if kind == "CReLU, LL" else None, checkpoint=place)
