@@ -56,7 +56,7 @@ def test_the_accuracies_are_those_of_the_table():
     kinds = {"resnet": "resnet", "LL": "CReLU, LL", "ReLU": "ReLU", "ReLU with BN": "ReLU + BN"}
     with (ROOT / "figures" / "09_accuracy.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    sentence = " ".join(README.partition("one run\n  each: ")[2].partition("([09]")[0].split())
+    sentence = " ".join(README.partition("one run\n  each: ")[2].partition(" LL trains")[0].split())
     named = re.findall(r"([A-Za-z ]+?) ([\d., ]+) at ([\d, ]+)", sentence.replace(" layers", ""))
     assert {name.strip() for name, *_ in named} <= set(kinds) and len(named) >= 2
     for name, values, depths in named:
