@@ -68,6 +68,15 @@ def test_the_accuracies_are_those_of_the_table():
             assert abs(found - value) <= 0.00501, (name, depth, found)
 
 
+def test_the_accuracies_after_40_epochs_are_those_of_the_table():
+    with (ROOT / "figures" / "09_accuracy.csv").open(newline="", encoding="utf-8") as file:
+        found = {row["depth"]: float(row["accuracy"]) for row in csv.DictReader(file) if row["epochs"] == "40"}
+    sentence = " ".join(README.split())
+    values, depths = re.search(r"after 40 it no longer loses, ([\d., ]+) at ([\d, ]+) layers", sentence).groups()
+    said = dict(zip(depths.split(", "), map(float, values.split(", ")), strict=True))
+    assert said == pytest.approx(found, abs=0.00501)
+
+
 def test_the_gain_by_momentum_is_that_of_the_table():
     said = [float(number) for number in re.findall(r"([\d.]+)\s+times", README)]
     table = (ROOT / "figures" / "REPLICATION.md").read_text(encoding="utf-8").partition("## 17 ")[2]

@@ -6,7 +6,7 @@ along a line? For one layer like a random walk, for 24 layers like white noise:
 it has shattered. A resnet of 50 layers is in between. This is figure 1 of the
 paper, measured.
 
-Builds on 01. Takes about 50 seconds on one core.
+Builds on 01. Takes about 45 seconds on one core.
 """
 
 # %%

@@ -7,7 +7,7 @@ the same linear map. With it a unit is on for half of the inputs and, for two
 inputs, on at both a quarter of the time, like coin flips. Figures 3 and 4 of
 the paper.
 
-Builds on 02. Takes about 30 seconds on one core.
+Builds on 02. Takes about 20 seconds on one core.
 """
 
 # %%

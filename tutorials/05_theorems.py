@@ -8,7 +8,7 @@ are drawn so that the assumption comes true; and on the nets that everybody
 draws. This is the correlation of Definition 1, between two fixed inputs over many
 nets; it is not the autocorrelation of figure 2, along a line in one net.
 
-Builds on 04. Takes about 90 seconds on one core.
+Builds on 04. Takes about 60 seconds on one core.
 """
 
 # %%

@@ -10,7 +10,7 @@ of the paper; its curves could not be read, so its words are checked.
 All of it takes some ten minutes, so the finished cells are kept in figures/07_convnets_shatter.csv and
 the curves are drawn from there. `python -m tutorials 07 --train` adds what is missing.
 
-Builds on 03 and 04. Takes about 55 seconds on one core.
+Builds on 03 and 04. Takes about 40 seconds on one core.
 """
 
 # %%

@@ -6,7 +6,7 @@ start linear. A concatenated rectifier keeps both halves of its input, and mirro
 weights (W, -W) put them together again: W relu(x) - W relu(-x) = W x. The net is
 linear at the start, however deep, and stops being so as the halves drift apart.
 
-Builds on 02. Takes about 30 seconds on one core.
+Builds on 02. Takes about 20 seconds on one core.
 """
 
 # %%

@@ -6,7 +6,7 @@ net, finds that it does not look like figure 1(b), says that it is no
 convincing replication, and asks its readers why. Here is the answer: a
 controlled study, one change at a time, 20 nets for each set-up.
 
-Builds on 02 and 04. Takes about 70 seconds on one core.
+Builds on 02 and 04. Takes about 75 seconds on one core.
 """
 
 # %%

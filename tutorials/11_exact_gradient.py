@@ -6,7 +6,7 @@ grid only samples it. Here we follow the units themselves and get every step.
 How many are there, do they grow with the number of units or exponentially, and
 which unit is to blame for a jump?
 
-Builds on 02 and 05. Takes about 45 seconds on one core.
+Builds on 02 and 05. Takes about 35 seconds on one core.
 """
 
 # %%

@@ -6,7 +6,7 @@ independently of the weights. In a wide net without normalisation they are not:
 its signals are Gaussian, and the arc-cosine functions say what their gradients
 do. How far apart are the two, at which depth and at which width?
 
-Builds on 05. Takes about 70 seconds on one core.
+Builds on 05. Takes about 60 seconds on one core.
 """
 
 # %%

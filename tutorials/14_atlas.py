@@ -6,7 +6,7 @@ scaled branches, standardised weights: each is said to help gradients. What
 does each do to their correlation? One line answers for all of them: R is the
 slope of the map that the net puts on the correlation of its signals.
 
-Builds on 12 and 13. Takes about 75 seconds on one core.
+Builds on 12 and 13. Takes about 65 seconds on one core.
 """
 
 # %%

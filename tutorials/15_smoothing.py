@@ -6,7 +6,7 @@ evolution strategies take no gradient at all. All three estimate a smoother
 derivative. How much of f' they keep, how many samples they need and how they
 err follows from one number, the correlation length of f'.
 
-Builds on 11 and 13. Takes about 45 seconds on one core.
+Builds on 11 and 13. Takes about 20 seconds on one core.
 """
 
 # %%

@@ -11,7 +11,7 @@ kept in figures/17_speed.csv, 17_line.csv and 17_photos.csv, and all is drawn
 from there. `python -m tutorials 17 --train` adds what is missing. The code of
 the runs is in tutorials/training_study.py.
 
-Builds on 11 and 16. Takes about 10 seconds on one core.
+Builds on 11 and 16. Takes about 6 seconds on one core.
 """
 
 # %%

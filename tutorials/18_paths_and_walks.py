@@ -7,7 +7,7 @@ if all its units are active. And along the line of inputs it is a walk: at each
 kink it makes a random step. Are these pictures exact? And when is the walk a
 Brownian motion, which the paper calls brown noise?
 
-Builds on 01 and 05. Takes about 5 seconds on one core.
+Builds on 01 and 05. Takes about 3 seconds on one core.
 """
 
 # %%

@@ -6,7 +6,7 @@ it is a staircase, and on a fine enough grid neighbours must be alike. So how do
 f' correlate over shorter distances than the grid has? How fine must a grid be to
 see it? And how many flips does it take to forget?
 
-Builds on 03 and 11. Takes about 40 seconds on one core.
+Builds on 03 and 11. Takes about 30 seconds on one core.
 """
 
 # %%

@@ -6,7 +6,7 @@ the net, the larger its gradient. Where does a batch end that is normalised agai
 and again? By how much do gradients grow, and how much do they vary from net to
 net? And from which depth on is a net in float32 another net than in float64?
 
-Builds on 12. Takes about 60 seconds on one core.
+Builds on 12. Takes about 55 seconds on one core.
 """
 
 # %%
@@ -59,6 +59,8 @@ for layer in (1, 2, 10, 40):
 
 # %%
 BN_DEPTH = 12 if quick() else 40
+
+
 def batch_correlations(seed):
     """The correlations of the B rows behind the last batch normalisation of one net."""
     net = nets.feedforward(BN_DEPTH, WIDTH, norm="batch", rng=np.random.default_rng([SEED, BN_DEPTH, WIDTH, seed]))
@@ -189,14 +191,14 @@ ax.legend()
 plot.save(fig, report.figure)
 
 # %% [markdown]
-# **What you see.** After ten layers or so the four inputs of the batch are as far apart as they can be, wherever they
-# began: each pair has a correlation of about -1/3. The squared gradient grows by 1.47 to 1.48 per layer, from 250 at 10
-# layers to 3 x 10^7 at 40. Sizes scatter: in plain nets of 50 layers of 200 the logarithm of |df/dn|^2 has a variance
-# of 1.24 (5 L / N says 1.25), so that one net in six has three times the median's |df/dn|^2, or more. In float32 the
-# gradient of 10 layers with BN is right to some 10^-6 of its largest value, unless a unit flips (in about half of the
-# nets one does): then it is wrong there by 0.2 to 11 percent. So at 10 layers single points begin to differ; at 24
-# layers every net has some that do, by 2 to 17 percent; at 50 layers the largest difference is 0.42 of the largest
-# value, while the autocorrelation is the same to 0.003.
+# **What you see.** After ten layers or so the four inputs of the batch are as far apart as they can be: each pair has a
+# correlation of about -1/3. The squared gradient grows by 1.47 to 1.48 per layer, from 250 at 10 layers to 3 x 10^7 at
+# 40. Sizes scatter: in plain nets of 50 layers of 200 the logarithm of |df/dn|^2 has a variance of 1.24 (5 L / N says
+# 1.25), so that one net in six has three times the median's |df/dn|^2, or more. In float32 the gradient of 10 layers
+# with BN is right to some 10^-6 of its largest value, unless a unit flips (in about half of the nets one does): then it
+# is wrong there by 0.2 to 11 percent. So at 10 layers single points begin to differ; at 24 layers every net has some
+# that do, by 2 to 17 percent; at 50 layers the largest difference is 0.42 of the largest value, while the
+# autocorrelation is the same to 0.003.
 
 # %%
 notes = [f"float32 against float64, nets with BN, {PRECISION_RUNS} each: largest difference over the largest gradient, "
