@@ -40,7 +40,7 @@ def test_descent_is_that_of_a_line_by_hand(study, momentum):
 
 def test_descent_ends_where_nothing_is_left_to_see(study):
     diverged = study.descend(line(), 9, 0.0, 10.0, 1000)
-    assert len(diverged) < 20 and not diverged[-1] <= 1e3
+    assert diverged[-1] > 1e3 >= max(diverged[:-1])
     net = nets.feedforward(4, 100, norm="batch", rng=np.random.default_rng(0))
     learnt = study.descend(net, 9, 0.9, 0.01, 1000)
     assert len(learnt) < 1000 and learnt[-1] <= 1e-3 < learnt[-2]
