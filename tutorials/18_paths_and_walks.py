@@ -25,7 +25,7 @@ report = Report("18_paths_and_walks")
 plot.use_style()
 
 # %% [markdown]
-# **Paths by hand.** Two layers of two units, one input, one output: x -> V -> rectifier -> W -> rectifier -> u. There
+# **Paths by hand.** Two layers of two units, one input, one output: x -> v -> rectifier -> W -> rectifier -> u. There
 # are four paths. A path through unit i of the first layer and unit j of the second has the product v_i W_ij u_j, and
 # counts if both units are on.
 
