@@ -121,6 +121,33 @@ def curves(ax: Axes, x: np.ndarray, intervals: list, labels: list, colours: list
 
 
 @style()
+def points(ax: Axes, x: Sequence, measured: Sequence, colour: str | tuple, label: str | None = None, fmt: str = "o",
+           across: bool = False, **look: Any) -> None:
+    """A point with its interval at each place of x: measured holds (value, low, high) for each; across: x runs upwards.
+
+    fmt and look are those of matplotlib's errorbar.
+    """
+    if np.shape(measured) != (len(x), 3):
+        raise ValueError(f"measured must hold (value, low, high) for each of the {len(x)} places of x, "
+                         f"got shape {np.shape(measured)}")
+    value, low, high = np.transpose(measured)
+    bars = [value - low, high - value]
+    if across:
+        ax.errorbar(value, x, xerr=bars, fmt=fmt, color=colour, label=label, capsize=2, **look)
+    else:
+        ax.errorbar(x, value, yerr=bars, fmt=fmt, color=colour, label=label, capsize=2, **look)
+
+
+@style()
+def log_depths(ax: Axes, depths: Sequence[int]) -> None:
+    """A logarithmic x axis with a tick at each depth, and no other."""
+    depths = [arguments.integer("depths", depth) for depth in depths]
+    ax.set_xscale("log")
+    ax.set_xticks(depths, list(map(str, depths)))
+    ax.minorticks_off()
+
+
+@style()
 def raster(ax: Axes, active: np.ndarray) -> None:
     """Activation pattern (N inputs, units): a row per unit, a column per input, black = active."""
     active = np.asarray(active)

@@ -49,6 +49,25 @@ def test_a_page_is_an_empty_figure_in_the_same_style():
     assert fig.axes == [] and fig.get_constrained_layout()
 
 
+@pytest.mark.parametrize("across", [False, True])
+def test_points_stand_at_their_values_with_their_intervals(ax, across):
+    plot.points(ax, [1, 2], [(0.5, 0.4, 0.8), (3.0, 1.0, 4.0)], "red", "two", across=across)
+    bars, = ax.containers
+    marks, caps, (lines,) = bars
+    x, y = marks.get_data()
+    assert (list(y), list(x)) == ([1, 2], [0.5, 3.0]) if across else (list(x), list(y)) == ([1, 2], [0.5, 3.0])
+    ends = np.array(lines.get_segments())[:, :, 0 if across else 1]
+    np.testing.assert_allclose(ends, [[0.4, 0.8], [1.0, 4.0]])
+    assert bars.get_label() == "two" and marks.get_linestyle() == "None"
+
+
+def test_an_axis_of_depths_has_a_tick_at_each_and_no_other(ax):
+    ax.plot([2, 50], [0, 1])
+    plot.log_depths(ax, (2, 10, 50))
+    assert ax.get_xscale() == "log" and list(ax.get_xticks()) == [2, 10, 50] and not list(ax.get_xticks(minor=True))
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "10", "50"]
+
+
 def test_what_is_drawn_is_in_the_house_style_whatever_the_users(settings):
     with matplotlib.rc_context({"lines.linewidth": 7, "font.size": 20, "axes.spines.top": True}):
         _, axes = plot.panels(1, 1, (3, 2))

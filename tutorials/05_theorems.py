@@ -185,9 +185,8 @@ STYLES = {"s": 5, "o": 8, ".": 8}
 
 def points(ax, depths, measurements, part, colour, label, marker, hollow=False):
     """The variances (part 0) or correlations (part 1) of a family with their intervals."""
-    value, low, high = np.transpose([measurement[part] for measurement in measurements])
-    ax.errorbar(depths, value, [value - low, high - value], fmt=marker, color=colour, label=label, capsize=2,
-                markersize=STYLES[marker], markerfacecolor="none" if hollow else colour, linestyle="none")
+    plot.points(ax, depths, [measurement[part] for measurement in measurements], colour, label, marker,
+                markersize=STYLES[marker], markerfacecolor="none" if hollow else colour)
 
 
 def line(ax, depths, predict, style, label, colour="black"):
@@ -221,9 +220,8 @@ for ax, part, ylabel in ((axes[1, 0], 1, "correlation R"), (axes[1, 1], 0, "vari
         points(ax, LONG_DEPTHS, measurements, part, colour, rf"$\beta$ = {beta:g}", "o", hollow=True)
         for law, style in ((theory.batchnorm_resnet, "-"), (theory.centred_resnet, "--")):
             line(ax, fine, lambda L: law(L, beta)[2 * part], style, None, colour)
-    ax.set(xscale="log", title="BN resnets: Theorem 3 full, law dashed", xlabel="depth L", ylabel=ylabel)
-    ax.set_xticks(LONG_DEPTHS, LONG_DEPTHS)
-    ax.minorticks_off()
+    ax.set(title="BN resnets: Theorem 3 full, law dashed", xlabel="depth L", ylabel=ylabel)
+    plot.log_depths(ax, LONG_DEPTHS)
     ax.legend()
 axes[1, 1].set_yscale("log")
 ax = axes[1, 2]

@@ -120,17 +120,14 @@ for name, (law, style) in LAWS.items():
     top_left.plot(fine, [law(int(L)).variance for L in fine], style, color="black", linewidth=0.8,
                   label=f"{name}, beta = 1")
     bottom_left.plot(fine_beta, [law(LONG, beta).correlation for beta in fine_beta], style, color="black", label=name)
-top_left.set(xscale="log", yscale="log", title="Size, at x ~ N(0, I)", xlabel="depth L", ylabel="variance C(i, i)",
+top_left.set(yscale="log", title="Size, at x ~ N(0, I)", xlabel="depth L", ylabel="variance C(i, i)",
              ylim=(0.2, 1e8))
 by_depth(top_right, lengths)
-top_right.set(xscale="log", yscale="log", title="Shattering, along the grid", xlabel="depth L",
+top_right.set(yscale="log", title="Shattering, along the grid", xlabel="depth L",
               ylabel="correlation length (grid steps)")
 for ax in (top_left, top_right):
-    ax.set_xticks(DEPTHS, DEPTHS)
-    ax.minorticks_off()
-value, low, high = np.transpose(list(typical.values()))
-bottom_left.errorbar(BETAS, value, [value - low, high - value], fmt="o", color=plot.COLOUR["resnet"], capsize=2,
-                     markerfacecolor="none", label="real nets")
+    plot.log_depths(ax, DEPTHS)
+plot.points(bottom_left, BETAS, list(typical.values()), plot.COLOUR["resnet"], "real nets", markerfacecolor="none")
 bottom_left.plot([0.1, 1.0], [0.7, 0.1], "x", color=plot.COLOUR["feedforward"], markersize=7, markeredgewidth=1.8,
                  label="paper's text")
 bottom_left.set(xscale="log", title=f"Typical correlation, {LONG}-layer resnets with BN", xlabel=r"$\beta$",

@@ -236,10 +236,9 @@ for kind, colour in zip(KINDS, (plot.COLOUR["feedforward"], plot.COLOUR["resnet 
                 markerfacecolor="none", markersize=5)
     rest = [ranks(kind, "weights", depth, "through", "centred").mean() for depth in SHOWN]
     ax.plot(SHOWN, rest, "--", color=colour, label=f"{kind}, centred")
-ax.set(xscale="log", yscale="log", xlabel="depth", ylabel="effective rank over white noise's", title="Whiteness",
+ax.set(yscale="log", xlabel="depth", ylabel="effective rank over white noise's", title="Whiteness",
        ylim=(0.005, 6))
-ax.set_xticks(DEPTHS, DEPTHS)
-ax.minorticks_off()
+plot.log_depths(ax, DEPTHS)
 ax.legend(fontsize=7, loc="upper left")
 plot.save(fig, report.figure)
 

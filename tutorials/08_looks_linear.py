@@ -145,9 +145,7 @@ axes[0, 0].legend()
 for kind, keys, colour, label in (("mirror", NOISES, COLOURS[1], "CReLU, noise e on the weights"),
                                   ("slope", SLOPES, COLOURS[2], "PReLU, slope 1 - e")):
     distance = [key if kind == "mirror" else 1 - key for key in keys]
-    value, low, high = np.transpose([rough[kind, key] for key in keys])
-    axes[0, 1].errorbar(distance, value, [value - low, high - value], color=colour, marker="o", markersize=4, capsize=2,
-                        label=label)
+    plot.points(axes[0, 1], distance, [rough[kind, key] for key in keys], colour, label, "o-", markersize=4)
 axes[0, 1].axhline(he, color=COLOURS[0], linewidth=1, label="CReLU, He")
 axes[0, 1].set(title="Leaving the linear net", xlabel="distance e from looking linear", xscale="log", yscale="log",
                ylabel="total variation of f'")

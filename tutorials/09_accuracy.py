@@ -188,9 +188,8 @@ def draw_law(axes, ranges, largest):
             axes[1].plot(depths, mean, ".-", color=COLOURS[kind], label=kind)
     for power, style in ((-1, "--"), (-1.5, ":")):
         axes[1].plot(DEPTHS, 5e-3 * (np.array(DEPTHS) / 6)**power, style, color="black", label=f"L^{power}")
-    axes[1].set(title="Largest rate that learns", xlabel="depth L", xscale="log", yscale="log")
-    axes[1].set_xticks(DEPTHS, DEPTHS)
-    axes[1].minorticks_off()
+    axes[1].set(title="Largest rate that learns", xlabel="depth L", yscale="log")
+    plot.log_depths(axes[1], DEPTHS)
     axes[1].legend()
     depth, rate, change = first_changes(ranges)
     for d, colour in zip(DEPTHS, plot.shades(COLOURS["CReLU, LL"], len(DEPTHS))):
@@ -213,9 +212,9 @@ def draw_accuracy(axes, by_cell, departures, longer):
                      color=COLOURS["CReLU, LL"], markerfacecolor="none", label=f"LL, {LONGER} epochs")
     titles = f"Measured: {IMAGES:,} images, {EPOCHS} epochs", "The paper: 50,000 images, to the end"
     for ax, title in zip(axes, titles):
-        ax.set(title=title, ylabel="test accuracy", xlabel="depth L", xscale="log", xlim=(5, 240), ylim=(0, 0.9))
-        ax.set_xticks(DEPTHS, DEPTHS)
-        ax.minorticks_off()
+        ax.set(title=title, ylabel="test accuracy", xlabel="depth L", ylim=(0, 0.9))
+        plot.log_depths(ax, DEPTHS)
+        ax.set_xlim(5, 240)
         ax.axhline(0.1, color="black", linewidth=0.6, linestyle=":")
     axes[0].legend(ncols=2)
     for depth, colour in zip(DEPTHS, plot.shades(COLOURS["CReLU, LL"], len(DEPTHS))):

@@ -175,12 +175,10 @@ NORMS = [(choice, value) for choice, value in CHANGES if choice == "norm"]
 for ax, (measure_name, label) in zip(axes, (("acf", "ACF at lag 1"), ("coactive", "co-activity, last layer"),
                                             ("rms", "log10 RMS gradient"))):
     for name in SETUPS:
-        value, low, high = np.transpose([results[name, depth, WIDTH][measure_name] for depth in DEPTHS])
-        ax.errorbar(DEPTHS, value, [value - low, high - value], color=COLOURS[name], marker="o", markersize=3,
-                    capsize=2, label=name)
-    ax.set(xscale="log", xlabel="depth", ylabel=label)
-    ax.set_xticks(DEPTHS, DEPTHS)
-    ax.minorticks_off()
+        plot.points(ax, DEPTHS, [results[name, depth, WIDTH][measure_name] for depth in DEPTHS], COLOURS[name], name,
+                    "o-", markersize=3)
+    ax.set(xlabel="depth", ylabel=label)
+    plot.log_depths(ax, DEPTHS)
 top.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
 
 ax = bottom.subplots()

@@ -144,35 +144,26 @@ print("\n".join(notes))
 # %%
 fig, axes = plot.panels(2, 2, (9, 7.5))
 fine = np.arange(1, DEPTHS[-1] + 1)
-
-
-def points(ax, keys, measured, colour, label=None):
-    value, low, high = np.transpose(measured)
-    ax.errorbar(keys, value, [value - low, high - value], fmt="o", color=colour, markersize=4, markerfacecolor="none",
-                capsize=2, label=label)
-
-
+RINGS = {"markersize": 4, "markerfacecolor": "none"}
 ax = axes[0, 0]
 for name, (_, _, theorem, colour) in KINDS.items():
     ax.plot(fine, [infinite(name, int(L)) for L in fine], color=colour, label=name)
     if theorem is not None:
         ax.plot(fine, [theorem(int(L)) for L in fine], ":", color=colour)
-    points(ax, DEPTHS, [by_depth[name, L] for L in DEPTHS], colour)
+    plot.points(ax, DEPTHS, [by_depth[name, L] for L in DEPTHS], colour, **RINGS)
 ax.set(title="Wide (full), theorems (dotted)", xlabel="depth L", ylabel="correlation of df/dn", ylim=(-0.05, 1.3))
 ax.legend(ncols=2)
 ax = axes[0, 1]
 for name, (_, _, _, colour) in KINDS.items():
     ax.axhline(infinite(name, FIXED_DEPTH), color=colour, linewidth=0.8)
-    points(ax, WIDTHS, [by_width[name, width] for width in WIDTHS], colour)
-ax.set(title=f"{FIXED_DEPTH} layers: width", xlabel="width N", ylabel="correlation of df/dn", xscale="log",
-       ylim=(-0.05, 1.05))
-ax.set_xticks(WIDTHS, WIDTHS)
-ax.minorticks_off()
+    plot.points(ax, WIDTHS, [by_width[name, width] for width in WIDTHS], colour, **RINGS)
+ax.set(title=f"{FIXED_DEPTH} layers: width", xlabel="width N", ylabel="correlation of df/dn", ylim=(-0.05, 1.05))
+plot.log_depths(ax, WIDTHS)
 ax = axes[1, 0]
 smooth = np.linspace(-2, 2, 401)
 full = wide.gradient_correlation(np.append(smooth, 1.0), FIXED_DEPTH)[-1, :-1]
 ax.plot(smooth, full, color=plot.COLOUR["plain"], label="covariance of df/dx")
-points(ax, x[::2], np.transpose(row)[::2], "black", f"nets of width {WIDTH}")
+plot.points(ax, x[::2], np.transpose(row)[::2], "black", f"nets of width {WIDTH}", **RINGS)
 ax.axhline(0, color="black", linewidth=0.5)
 ax.set(title=f"df/dx at 1 and at x, plain, {FIXED_DEPTH} layers", xlabel="x", ylabel="correlation R(1, x)")
 ax.legend()

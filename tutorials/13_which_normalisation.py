@@ -273,13 +273,10 @@ panels = {"ACF at lag 1": lag1, "co-activity, last rectifiers": coactive}
 axes = bottom.subplots(1, 3, sharey=True)
 for ax, (title, found) in zip(axes, panels.items()):
     for number, (depth, colour, marker) in enumerate(zip(DEPTHS, plot.shades(plot.COLOUR["theory"], 2), "os")):
-        value, low, high = np.transpose([found[name][number] for name in names])
-        ax.errorbar(value, np.arange(len(names)) + 0.15 * (2 * number - 1), xerr=[value - low, high - value],
-                    fmt=marker, color=colour, markersize=4, capsize=2, label=f"{depth} layers")
+        plot.points(ax, np.arange(len(names)) + 0.15 * (2 * number - 1), [found[name][number] for name in names],
+                    colour, f"{depth} layers", marker, across=True, markersize=4)
     ax.set(xlabel=title)
-value, low, high = np.transpose([growth(name) for name in names])
-axes[2].errorbar(value, np.arange(len(names)), xerr=[value - low, high - value], fmt="o", color="black", markersize=4,
-                 capsize=2)
+plot.points(axes[2], np.arange(len(names)), [growth(name) for name in names], "black", across=True, markersize=4)
 axes[2].axvline(RATE, color="black", linestyle=":", label=r"$\pi/(\pi-1)$")
 axes[2].axvline(1, color="black", linewidth=0.6)
 axes[2].set(xlabel="growth of the square of f' per layer")

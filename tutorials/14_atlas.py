@@ -289,12 +289,11 @@ left, right = fig.subplots(1, 2, width_ratios=[1.2, 1])
 height = np.arange(len(names))
 COLOURS = dict(zip(MEASURED, plot.shades(plot.COLOUR["theory"], 2)))
 for depth, colour in COLOURS.items():
-    value, low, high = np.transpose([found[name, depth][0] for name in names])
     shift = 0.12 if depth == MEASURED[1] else -0.12
     left.plot([infinite(name, depth) for name in names], height + shift, "|", color="black", markersize=11,
               label="infinite width" if depth == MEASURED[0] else None)
-    left.errorbar(value, height + shift, xerr=[value - low, high - value], fmt="o", color=colour, markersize=4,
-                  capsize=2, label=f"{depth} layers")
+    plot.points(left, height + shift, [found[name, depth][0] for name in names], colour, f"{depth} layers",
+                across=True, markersize=4)
 left.set_yticks(height, names)
 left.invert_yaxis()
 left.set(xlabel="correlation R of df/dn at uncorrelated inputs", xlim=(-0.1, 1.05))

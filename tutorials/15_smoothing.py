@@ -284,10 +284,9 @@ for ax, title in ((axes[0, 1], "kept share s"), (axes[0, 2], "draws for signal =
     curve = exponential(dense_u)
     ax.plot(dense_u, curve if ax is axes[0, 1] else (1 - curve) / curve, color="black", label="exponential ACF")
     for shift, (kind, (_, _, colour)) in zip((0.97, 1.0, 1.03), KINDS.items()):
-        value, low, high = (intervals.mean_interval(shares[kind][:, 0], LEVEL) if ax is axes[0, 1] else
-                            intervals.ratio_interval(shares[kind][:, 2], shares[kind][:, 0], LEVEL))
-        ax.errorbar(U * shift, value, [value - low, high - value], fmt="o", color=colour, markersize=4, capsize=2,
-                    label=kind)
+        drawn = (intervals.mean_interval(shares[kind][:, 0], LEVEL) if ax is axes[0, 1] else
+                 intervals.ratio_interval(shares[kind][:, 2], shares[kind][:, 0], LEVEL))
+        plot.points(ax, U * shift, np.transpose(drawn), colour, kind, markersize=4)
     ax.set(title=title, xlabel="sigma / xi")
 axes[0, 2].plot(dense_u, np.sqrt(np.pi) * dense_u, ":", color="black", label=r"$\sqrt{\pi}\,\sigma/\xi$")
 axes[0, 1].legend()

@@ -238,9 +238,8 @@ names, height = list(KINDS), np.arange(len(KINDS))
 axes = bottom.subplots(1, 4, sharey=True)
 for ax, number in zip(axes, range(4)):
     for shift, depth, colour in zip((-0.15, 0.15), DEPTHS, plot.shades(plot.COLOUR["theory"], 2)):
-        value, low, high = np.transpose([found[name, depth].at(number) for name in names])
-        ax.errorbar(value, height + shift, xerr=[value - low, high - value], fmt="o", color=colour, markersize=4,
-                    capsize=2, label=f"{depth} layers")
+        plot.points(ax, height + shift, [found[name, depth].at(number) for name in names], colour, f"{depth} layers",
+                    across=True, markersize=4)
         known = [place for place, name in enumerate(names) if "resnet, BN" not in name]
         ax.plot([look(infinite(names[place], depth))[number] for place in known], height[known] + shift, "|",
                 color=plot.COLOUR["feedforward"], markersize=10, label="infinite width" if shift < 0 else None)

@@ -229,9 +229,7 @@ for ax, (kind, nets) in zip(axes[:, 1], drawn.items()):
 for line in LINES:
     colour, label = look_of(*line)
     if (xi := changes[line, "length"][0]) is not None:
-        ups_of = ups[line]
-        axes[1, 0].errorbar(xi.value, ups_of.value, [[ups_of.value - ups_of.low], [ups_of.high - ups_of.value]],
-                            fmt="o", color=colour, markersize=5, capsize=2, label=label)
+        plot.points(axes[1, 0], [xi.value], [ups[line]], colour, label, markersize=5)
     both = np.concatenate([np.stack([ratios[line, points], errors[line, points]])[:, learnt[line, points]]
                            for points in POINTS], axis=1)
     axes[0, 2].loglog(*both, "o", color=colour, markersize=3, label=label)
