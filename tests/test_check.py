@@ -195,6 +195,13 @@ class TwiceBothWays(TangentTwice):
 
 
 RNG = np.random.default_rng(3)
+BEGINNING = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def draws():
+    """The same for a test in any order: in 225 of 3,000 draws WrongEntry's is too small for differences to see."""
+    RNG.bit_generator.state = BEGINNING
 
 
 def dense(kind=Dense, fan_out=3, size=1.0):
