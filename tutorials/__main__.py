@@ -22,6 +22,7 @@ from minishatter.__main__ import Parser, until_nobody_reads
 
 FOLDER = Path(__file__).resolve().parent
 SCRIPTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+STUDIES = ("accuracy_study.py", "conventions.py", "training_study.py")  # what some of the scripts import
 # With one process per core, more threads in BLAS and numba would only fight for them.
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 NOTEBOOKS = ("jupytext", "nbclient", "nbconvert", "ipykernel")  # the extra of this name in setup.cfg
@@ -149,6 +150,8 @@ def make_documents(scripts, options):
             files.write(options.notebooks / path.name, path.read_bytes())
 
     failed = run_all(scripts, options.quick, options.jobs, ("-m", "tutorials.gallery"), collect)
+    for name in STUDIES if options.notebooks else ():  # so that who opens a notebook can run it
+        files.write(options.notebooks / name, (FOLDER / name).read_bytes())
     if options.html and books:
         size = "small sizes (--quick)" if options.quick else "full size"
         for name, page in gallery.pages(dict(sorted(books.items())), size).items():
@@ -181,7 +184,7 @@ def command_line():
                         help="with --train: tutorial 09 by the paper's protocol (for a cluster)")
     parser.add_argument("--list", action="store_true", help="list the tutorials and stop")
     parser.add_argument("--notebooks", type=Path, metavar="OUT",
-                        help="write notebooks with outputs into the folder OUT")
+                        help="write notebooks with outputs into the folder OUT, and the modules that some import")
     parser.add_argument("--html", type=Path, metavar="OUT",
                         help="write a gallery into the folder OUT: index.html, and a page for each; both need the "
                              'extra of: pip install -e ".[notebooks]", and leave figures/ as it is')

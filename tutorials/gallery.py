@@ -102,7 +102,8 @@ class Kernel(AsyncKernelManager):
 def execute(book: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
     """Run all cells and keep what they print and draw. What Jupyter writes besides, and the figure, go to `folder`."""
     os.environ |= {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "TQDM_DISABLE": "1",
-                   "MINISHATTER_FIGURES": str(folder), "IPYTHONDIR": str(folder), "JUPYTER_RUNTIME_DIR": str(folder)}
+                   "MINISHATTER_FIGURES": str(folder), "IPYTHONDIR": str(folder), "JUPYTER_RUNTIME_DIR": str(folder),
+                   "PYTHONPATH": os.pathsep.join(filter(None, (str(FOLDER), os.environ.get("PYTHONPATH"))))}
     options = ["--InteractiveShell.ast_node_interactivity=none",  # as in a script, only what is printed is shown
                "--InteractiveShell.colors=nocolor", "--log-level=ERROR"]
     client = NotebookClient(book, kernel_manager_class=Kernel, timeout=None, record_timing=False,
