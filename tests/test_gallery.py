@@ -103,9 +103,12 @@ def test_a_notebook_shows_its_figure_and_no_noise(books, name, tmp_path):
 
 
 @extra
-def test_a_reader_who_runs_a_notebook_writes_beside_it(books, tmp_path):
-    """Not over the repository's figure and table."""
-    code = books[NAMES[0]].cells[1].source + "\nfrom minishatter import running\nprint(running.folder())"
+def test_a_reader_who_runs_a_notebook_writes_beside_it(books, built, tmp_path):
+    """Not over the repository's figure and table; and has what some notebooks import."""
+    for name in runner.STUDIES:
+        shutil.copy(built / "notebooks" / name, tmp_path)
+    code = "\n".join([books[NAMES[0]].cells[1].source, "from minishatter import running", "print(running.folder())",
+                      *(f"import {name.removesuffix('.py')}" for name in runner.STUDIES)])
     env = {name: value for name, value in os.environ.items() if name != "MINISHATTER_FIGURES"}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env | {"PYTHONPATH": str(ROOT)}, text=True,
                           capture_output=True, timeout=60)
