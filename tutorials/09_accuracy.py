@@ -147,6 +147,9 @@ def gain(by_cell, first, second):
     return intervals.Interval(value, value - half, value + half), tolerance
 
 
+PROTOCOL = "all images, to the end" if TRAIN == "paper" else f"{EPOCHS} epochs of {IMAGES:,} images"
+
+
 def accuracy_claims(report, by_cell):
     by_cell = {place: values for place, values in by_cell.items() if len(values) >= RUNS}
     top = DEPTHS[-1]
@@ -154,7 +157,7 @@ def accuracy_claims(report, by_cell):
         paper = PAPER.get(kind.partition(",")[0] if kind != "CReLU, LL" else kind, {})
         if {(kind, 6), (kind, top)} <= set(by_cell) and {6, top} <= set(paper):
             said, (found, tolerance) = paper[top] - paper[6], gain(by_cell, (kind, 6), (kind, top))
-            print(report.claim(f"{kind}, {EPOCHS} epochs of {IMAGES:,} images: gain in accuracy from 6 to {top} layers",
+            print(report.claim(f"{kind}, {PROTOCOL}: gain in accuracy from 6 to {top} layers",
                                "accuracy figure, read by eye", said, found, tolerance=tolerance,
                                in_kind=abs(said) or 0.05, beyond=kind not in PAPER))
     depths = [depth for depth in DEPTHS[1:] if {("CReLU, LL", depth), ("resnet", depth)} <= set(by_cell)]
@@ -210,7 +213,7 @@ def draw_accuracy(axes, by_cell, departures, longer):
     if longer:
         axes[0].plot(*zip(*((depth, longer[depth]["accuracy"]) for depth in sorted(longer))), "o:", linewidth=0.8,
                      color=COLOURS["CReLU, LL"], markerfacecolor="none", label=f"LL, {LONGER} epochs")
-    titles = f"Measured: {IMAGES:,} images, {EPOCHS} epochs", "The paper: 50,000 images, to the end"
+    titles = f"Measured: {PROTOCOL}", "The paper: 50,000 images, to the end"
     for ax, title in zip(axes, titles):
         ax.set(title=title, ylabel="test accuracy", xlabel="depth L", ylim=(0, 0.9))
         plot.log_depths(ax, DEPTHS)
@@ -238,8 +241,9 @@ def remarks(slopes, ranges, rows, by_cell, longer):
     cost = layer * EPOCHS * -(-IMAGES // BATCH) / 3600  # core-hours of a layer in a run
     missing = sum(depth * (RUNS - len(by_cell.get((kind, depth), []))) for kind in KINDS for depth in DEPTHS)
     paper = sum(DEPTHS) * len(PAPER) * 10 * 391 * 25  # an epoch has 391 steps; three drops take at least 25 epochs
-    yield (f"Protocol: {IMAGES:,} images, {EPOCHS} epochs, batch {BATCH}, Adam with a warm-up and a cosine, shifts and "
-           "flips; the rate is a third of the largest that learns.")
+    yield (f"Protocol: {PROTOCOL}, batch {BATCH}, Adam, shifts and flips; " + (
+        "the rate begins at 1e-3, and the run ends when it has dropped thrice." if TRAIN == "paper"
+        else "a warm-up and a cosine; the highest rate is a third of the largest that learns."))
     if slopes:
         yield "Exponents of the depth in that rate: " + "; ".join(
             f"{kind} {s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for kind, s in slopes.items()) + "."
