@@ -33,7 +33,7 @@ class Diagnosis(NamedTuple):
     condition: str
     rms: float                      # root mean square of f'(x)
     coactive: float                 # mean co-activity of the last rectifier layer's units
-    correlation_length: float       # distance at which the autocorrelation falls below 1/e, in units of the step
+    correlation_length: float       # where the autocorrelation falls below 1/e; less than one step: too short to tell
     autocorrelation: tuple          # at LAGS
     relative_effective_rank: float  # of df/dn, (points, first-layer units); about 1 if white
     distinct: int                   # number of different values of f'(x)

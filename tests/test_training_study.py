@@ -5,8 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import config
 
-from minishatter import Chain, Dense, nets
+from minishatter import Chain, Dense, freeze, gradients, nets, regions, stats
+from minishatter.images import convnets, train
+
+compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT the kernels are Python loops")
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +39,14 @@ def test_descent_is_that_of_a_line_by_hand(study, momentum):
         errors.append(np.mean(r**2))
         va, vb = momentum * va + 2 * np.mean(r * x), momentum * vb + 2 * np.mean(r)
         a, b = a - 0.05 * va, b - 0.05 * vb
-    np.testing.assert_allclose(study.descend(line(), 9, momentum, 0.05, 5), errors, rtol=1e-12)
+    np.testing.assert_allclose(list(study.descend(line(), 9, momentum, 0.05, 5)), errors, rtol=1e-12)
 
 
 def test_descent_ends_where_nothing_is_left_to_see(study):
-    diverged = study.descend(line(), 9, 0.0, 10.0, 1000)
+    diverged = list(study.descend(line(), 9, 0.0, 10.0, 1000))
     assert diverged[-1] > 1e3 >= max(diverged[:-1])
     net = nets.feedforward(4, 100, norm="batch", rng=np.random.default_rng(0))
-    learnt = study.descend(net, 9, 0.9, 0.01, 1000)
+    learnt = list(study.descend(net, 9, 0.9, 0.01, 1000))
     assert len(learnt) < 1000 and learnt[-1] <= 1e-3 < learnt[-2]
 
 
@@ -86,7 +90,111 @@ def test_a_speed_up_is_a_ratio_of_steps(study):
     assert found == pytest.approx(10 / last, rel=2e-3)  # momentum that never arrives
 
 
+def test_a_length_is_where_the_autocorrelation_falls_to_1_over_e(study):
+    lags = np.geomspace(1e-3, 4, 200)  # a straight line between lags 4 % apart is off by less than their difference
+    assert study.length(lags, np.exp(-lags / 0.3)) == pytest.approx(0.3, rel=1e-3)
+    assert study.length(np.array([1.0, 2.0]), np.array([0.0, 1.0])) == pytest.approx(1 - np.exp(-1))  # from 1 at lag 0
+    assert study.length(lags, np.exp(-lags / 30)) == np.inf
+
+
 def test_a_constant_gradient_has_no_length(study):
     net = study.NETS["looks linear"](4, np.random.default_rng(0))
     found = study.measured(net, np.linspace(-2, 2, 9)[:, None])
-    assert found["length"] is None and found["pieces"] == 1 and 0 < found["coactive"] < 0.5
+    assert np.isnan(found["length"]) and found["pieces"] == 1 and 0 < found["coactive"] < 0.5
+
+
+@compiled
+def test_a_length_on_the_line_is_that_of_a_fine_grid(study):
+    """Of 8,192 points; those of 256 are 0.016 apart, and would give 0.01. 3 %: the length is six steps of the fine."""
+    net, x = study.NETS["centred"](24, np.random.default_rng([24, 0])), np.linspace(-2, 2, 33)[:, None]
+    grid = np.linspace(-2, 2, 2**13)
+    acf = stats.autocorrelation(regions.exact_gradient(freeze(net, x)).at(grid), 40)
+    found = study.measured(net, x)
+    assert found["length"] == pytest.approx(stats.correlation_length(acf, grid[1] - grid[0]), rel=0.03)
+    assert found["length"] < 0.005
+    assert found["lag"] == stats.autocorrelation(gradients.input_gradient(freeze(net, x), study.GRID), 1)[1]
+
+
+def test_a_net_is_looked_at_on_its_way(study):
+    """At the start, before later steps, and when it has ended, and from then on."""
+    row = study.line("centred", 4, 9, 0.0256, 0)
+    net, x = study.NETS["centred"](4, np.random.default_rng([4, 0])), np.linspace(-2, 2, 9)[:, None]
+    looks = [study.measured(net, x)]
+    losses = list(study.descend(net, 9, 0.9, 0.0256, study.STEPS))
+    looks.append(study.measured(net, x))
+    assert row["error"] == losses[-1] < 1e-3 and row["steps"] == len(losses) - 1 < study.MOMENTS[-1]
+    for name in study.MEASURES:
+        values = [float(value) for value in row[name].split()]
+        np.testing.assert_allclose([values[0], values[-1]], [look[name] for look in looks], rtol=5e-4)
+        assert len(values) == len(study.MOMENTS)
+        ended = [value for value, moment in zip(values, study.MOMENTS) if moment >= row["steps"]]
+        assert set(ended) == {values[-1]}
+
+
+def test_of_a_net_that_diverges_the_start_is_kept(study):
+    row = study.line("He", 24, 9, 0.8192, 0)
+    lengths = [float(value) for value in row["length"].split()]
+    assert not row["error"] < 1e3 and row["between"] is None and lengths[0] > 0 and np.isnan(lengths[-1])
+
+
+@pytest.fixture(scope="module")
+def way():
+    """A frozen convnet with batch normalisation, and two images of noise."""
+    rng = np.random.default_rng(0)
+    net, noise = convnets.convnet(14, norm="batch", rng=rng), rng.standard_normal((16, 3, 32, 32))
+    return freeze(net, train.batch_last(noise)), *noise[:2]
+
+
+def along(a, b):
+    """257 images from a to b."""
+    return a + np.linspace(0, 1, 257)[:, None, None, None] * (b - a)
+
+
+@compiled
+def test_the_autocorrelation_between_images_is_that_of_an_even_grid(study, way, monkeypatch):
+    """Of 257 points. 0.1: a few hundred pairs, which are the same on the first half of the way only."""
+    exact, a, b = way
+    monkeypatch.setattr(study, "PLACES", np.arange(256) / 256)
+    monkeypatch.setattr(study, "SHARES", np.array([1, 4, 16]) / 256)
+    acf, _ = study.between(exact, a, b, 3)
+    g = study.margin_gradient(exact, along(a, b), np.full(257, 3))[0] @ (b - a).ravel()
+    c = g - g.mean()
+    even = [np.mean(c[:-lag] * c[lag:]) / np.mean(c**2) for lag in (1, 4, 16)]
+    np.testing.assert_allclose(acf, even, atol=0.1)
+    assert even[0] > 0.6 > 0.2 > even[-1]
+
+
+@compiled
+def test_the_kinks_between_images_are_counted(study, way, monkeypatch):
+    """From windows over half of the way, against every switch from point to point of it; 5 % for the other half."""
+    exact, a, b = way
+    monkeypatch.setattr(study, "SHARES", np.array([1 / 256]))
+    monkeypatch.setattr(study, "PLACES", np.arange(0, 256, 2) / 256)
+    _, kinks = study.between(exact, a, b, 3)
+    patterns = study.margin_gradient(exact, along(a, b), np.full(257, 3))[1]
+    switched = sum(np.count_nonzero(active[..., 1:] != active[..., :-1]) for active in patterns)
+    assert kinks == pytest.approx(switched, rel=0.05)
+
+
+@compiled
+def test_gradients_of_a_margin_are_finite_differences(study, way):
+    exact, a, _ = way
+    rng = np.random.default_rng(1)
+    direction = rng.standard_normal(a.shape)
+
+    def margin(image):
+        logits = exact.forward(train.batch_last(image[None]))[0][0]
+        return logits[3] - logits.mean()
+
+    slope = (margin(a + 1e-6 * direction) - margin(a - 1e-6 * direction)) / 2e-6
+    [g], _ = study.margin_gradient(exact, a[None], np.array([3]))
+    assert g @ direction.ravel() == pytest.approx(slope, rel=1e-5)
+
+
+@compiled
+def test_of_images_a_constant_gradient_has_no_length(study):
+    net = convnets.convnet(14, activation="crelu", init="looks_linear", rng=np.random.default_rng(0))
+    noise = np.random.default_rng(1).standard_normal((study.LOOKED_AT, 3, 32, 32)).astype(np.float32)
+    found = study.seen(freeze(train.cast(net, np.float32), train.batch_last(noise)), noise,
+                       np.arange(study.LOOKED_AT) % 10)
+    assert np.isnan(found["length"]) and found["kinks"] > 1000 and 0 < found["coactive"] < 0.5

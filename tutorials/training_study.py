@@ -1,8 +1,8 @@
 """The study behind lesson 17: nets trained on a line and on images, and what becomes of their gradients.
 
     speed       how fast plain SGD, or SGD with momentum, brings the loss down on a line of 33 points
-    line        one net before and after its training on a line: gradient, error at the points and between them
-    photos      one convnet, epoch by epoch: whiteness of its gradients, and accuracy
+    line        one net on a line, from its start to its end: gradient, error at the points and between them
+    photos      one convnet, epoch by epoch: gradients, co-activity, kinks, and accuracy
 
 Each is a cell of a `sweep`: a killed run goes on, and the lesson redraws from the tables.
 """
@@ -17,7 +17,7 @@ from accuracy_study import KINDS as CONVNETS
 from accuracy_study import data_of, held, numbers, range_test, rate_of
 from accuracy_study import RANGES as RATE_TABLE
 
-from minishatter import freeze, gradients, nets, probe, regions, stats
+from minishatter import compose, freeze, gradients, nets, probe, regions, stats
 from minishatter.images import schedules, train
 from minishatter.running import FIGURES, progress, quick
 from minishatter.sweep import sweep
@@ -43,6 +43,9 @@ GRID = gradients.grid()
 POINTS, SPEED_POINTS = (9, 17) if quick() else (9, 17, 33, 65), 33
 RATES = (1e-3, 1e-2) if quick() else tuple(1e-4 * 2.0**k for k in range(14))  # 1e-4 to 0.82
 RECORDED = np.unique(np.round(2.0**np.arange(0, np.log2(STEPS) + 0.01, 0.25)).astype(int))
+MOMENTS = (0, 1, 3, 10, 30, *((STEPS,) if quick() else (100, 300, STEPS)))  # the steps before which a net is looked at
+MEASURES = ("length", "lag", "rank", "coactive", "pieces")
+LAGS = np.geomspace(1e-4, 2, 60)
 
 
 def target(x):
@@ -51,70 +54,89 @@ def target(x):
 
 
 def descend(net, points, momentum, rate, steps):
-    """Train `net` itself, by all points at once: the mean square errors before each step and after the last.
+    """Train `net` itself, by all points at once: yields the mean square error before each step and after the last.
 
     It ends when the error is below 1e-3, or when it is no longer finite or above 1e3.
     """
     x = np.linspace(-2, 2, points)[:, None]
     y, optimiser = target(x), train.SGD(rate, momentum)
-    params, losses = net.params, []
+    params = net.params
     state = optimiser.start(params)
-    with np.errstate(all="ignore"):
-        for step in range(steps + 1):
-            try:
-                f, cache = net.forward(x)
-            except ValueError:  # a normalisation refuses what has overflowed
-                return [*losses, np.inf]
-            losses.append(float(np.mean((f - y)**2)))
-            if step == steps or not 1e-3 < losses[-1] < 1e3:
-                return losses
-            _, grads = net.backward(2 * (f - y) / points, cache)
+    for step in range(steps + 1):
+        error, df, cache = mean_square(net, x, y)
+        yield error
+        if step == steps or not 1e-3 < error < 1e3:
+            return
+        with np.errstate(all="ignore"):
+            _, grads = net.backward(df, cache)
             optimiser.step(params, grads, state, rate, step + 1)
-    return losses
+
+
+def mean_square(net, x, y):
+    """The mean square of f(x) - y, its gradient by f(x), and the cache of the pass."""
+    with np.errstate(all="ignore"):
+        try:
+            f, cache = net.forward(x)
+        except ValueError:  # a normalisation refuses what has overflowed
+            return np.inf, None, None
+        return float(np.mean((f - y)**2)), 2 * (f - y) / len(x), cache
 
 
 def speed(kind, depth, momentum, rate, run):
     """The smallest error so far at the steps of RECORDED."""
-    losses = descend(NETS[kind](depth, np.random.default_rng([depth, run])), SPEED_POINTS, momentum, rate, STEPS)
+    losses = list(descend(NETS[kind](depth, np.random.default_rng([depth, run])), SPEED_POINTS, momentum, rate, STEPS))
     losses = np.nan_to_num(losses, nan=np.inf)
     least = np.minimum.accumulate([*losses, *[np.inf] * (STEPS + 1 - len(losses))])
     return {"errors": numbers(least[RECORDED])}
 
 
 def line(kind, depth, points, rate, run):
-    """One net, trained with momentum 0.9: what `probe` says before and after, and the errors after."""
+    """One net, trained with momentum 0.9: MEASURES at the steps of MOMENTS, and the errors after the last.
+
+    A net that has learnt the points stays as it is; of one that has diverged nothing is measured.
+    """
     net, x = NETS[kind](depth, np.random.default_rng([depth, run])), np.linspace(-2, 2, points)[:, None]
-    before = measured(net, x)
-    losses = descend(net, points, 0.9, rate, STEPS)
-    row = {"error": losses[-1]}
-    after, between = dict.fromkeys(before), None
-    if losses[-1] < 1e3:
-        after, middle = measured(net, x), (x[1:] + x[:-1]) / 2
+    looks = []
+    for step, error in enumerate(descend(net, points, 0.9, rate, STEPS)):
+        if step in MOMENTS and error < 1e3:
+            looks.append(measured(net, x))
+    last, between = dict.fromkeys(MEASURES, np.nan), None
+    if error < 1e3:
+        last, middle = measured(net, x), (x[1:] + x[:-1]) / 2
         between = float(np.mean((freeze(net, x).forward(middle)[0] - target(middle))**2))
-    row["between"] = between
-    row |= {f"{name}_before": value for name, value in before.items()}
-    return row | {f"{name}_after": value for name, value in after.items()}
+    looks += [last] * (len(MOMENTS) - len(looks))
+    return {"steps": step, "error": error, "between": between,
+            **{name: numbers([look[name] for look in looks]) for name in MEASURES}}
 
 
 def measured(net, x):
-    """Of f' on the grid, batch statistics held at those of the points x."""
+    """MEASURES of f' on [-2, 2], batch statistics held at those of the points x; a constant has no length, but NaN."""
     frozen = freeze(net, x)
-    found = probe.diagnose(frozen, GRID).plain()
-    step = GRID[1] - GRID[0]
-    length = found["correlation_length"]
-    return {"length": None if length is None else float(length * step), "lag": found["autocorrelation"]["1"],
-            "rank": found["relative_effective_rank"], "coactive": found["coactive"],
-            "pieces": len(regions.exact_gradient(frozen).values)}
+    on_grid, exact = probe.diagnose(frozen, GRID), regions.exact_gradient(frozen)
+    return {"length": length(LAGS, regions.autocorrelation(exact, LAGS)) if exact.values.size > 1 else np.nan,
+            "lag": on_grid.autocorrelation[0], "rank": on_grid.relative_effective_rank,
+            "coactive": on_grid.coactive, "pieces": exact.values.size}
+
+
+def length(lags, acf):
+    """The lag at which the autocorrelation first falls to 1/e, between two lags by a straight line."""
+    lags, acf = np.append(0.0, lags), np.append(1.0, acf)
+    if not (below := np.flatnonzero(acf < np.exp(-1))).size:
+        return np.inf
+    at = slice(below[0] - 1, below[0] + 1)
+    return float(np.interp(-np.exp(-1), -acf[at], lags[at]))
 
 
 # Images: convnets by the protocol of lesson 09, at half its images.
 
 DEPTH, IMAGES, EPOCHS, LOOKED_AT, WAYS, TEST = (14, 128, 2, 16, 1, 64) if quick() else (30, 5000, 10, 128, 4, 2000)
 SHOWN = ("ReLU + BN", "resnet", "CReLU, LL")
+SHARES = 2.0**np.arange(-6 if quick() else -14, -1)  # of the way between two images: the distances of gradients
+PLACES = np.arange(0.5, 16) / 16 if quick() else np.arange(0.5, 32) / 32  # on that way
 
 
 def photos(kind, depth, images, epochs, rate, run):
-    """Effective rank, correlation length and accuracy, before training and after each epoch; the training losses."""
+    """`seen` and the accuracy of the test images, before training and after each epoch; the training losses."""
     x, labels, test_x, test_labels = data_of(10_000 if not quick() else images)
     x, labels, test_x, test_labels = x[:images], labels[:images], test_x[:TEST], test_labels[:TEST]
     net = train.cast(CONVNETS[kind](depth, rng=np.random.default_rng([depth, run])), np.float32)
@@ -122,35 +144,64 @@ def photos(kind, depth, images, epochs, rate, run):
 
     def watch(net):
         frozen = freeze(net, train.batch_last(x[:500]))
-        return [*gradient_of_images(frozen, test_x[:LOOKED_AT], test_labels[:LOOKED_AT]),
+        return [*seen(frozen, test_x[:LOOKED_AT], test_labels[:LOOKED_AT]).values(),
                 train.accuracy(net, test_x, test_labels, x[:500])]
 
     fitted = train.fit(net, x, labels, epochs=epochs, optimiser=train.Adam(rate), seed=run, watch=watch,
                        augment=train.shift_and_flip, schedule=schedules.Cosine(steps, min(100, steps // 4)))
-    ranks, lengths, accuracies = np.transpose([watch(net), *fitted.watched])
-    return {"ranks": numbers(ranks), "lengths": numbers(lengths), "accuracies": numbers(accuracies),
-            "losses": numbers(fitted.losses)}
+    columns = np.transpose([watch(net), *fitted.watched])
+    return {**dict(zip(("rank", "coactive", "length", "kinks", "accuracy"), map(numbers, columns))),
+            "loss": numbers(fitted.losses)}
+
+
+def seen(frozen, images, labels):
+    """Of a frozen net and images (N, 3, rows, cols): a dictionary.
+
+        rank        the effective rank of the images' gradients, over white noise's
+        coactive    the co-activity of the last rectifier
+        length      where the gradient's autocorrelation between two images falls to 1/e, as a share of the way;
+                    infinite if not within a quarter, NaN if the gradient is constant
+        kinks       how many units of all rectifiers switch on the way, one that switches back counting twice
+    """
+    g, patterns = margin_gradient(frozen, images, labels)
+    exact = train.cast(frozen, np.float64)  # a constant gradient must be constant to be seen as one
+    acfs, kinks = zip(*(between(exact, *images[first:first + 2].astype(np.float64), labels[first])
+                        for first in range(0, 2 * WAYS, 2)))
+    acf = np.mean(acfs, axis=0)
+    last = patterns[-1].reshape(-1, len(images)).T
+    return {"rank": stats.relative_effective_rank(g.T, np.random.default_rng(0), 2),
+            "coactive": stats.coactivity(last).mean(),
+            "length": length(SHARES, acf) if np.isfinite(acf).all() else np.nan, "kinks": np.mean(kinks)}
 
 
 def margin_gradient(frozen, images, classes):
-    """The gradients (N, pixels) of the logit of each image's class less the mean of all logits; images (N, 3, r, c)."""
+    """Of the logit of each image's class less the mean of all logits: gradients (N, pixels), rectifiers' patterns."""
     logits, cache = frozen.forward(train.batch_last(images))
     dlogits = np.full_like(logits, -1 / logits.shape[1])
     dlogits[np.arange(len(classes)), classes] += 1
-    return np.moveaxis(frozen.backward(dlogits, cache)[0], -1, 0).reshape(len(images), -1)
+    dx, _ = frozen.backward(dlogits, cache)
+    return np.moveaxis(dx, -1, 0).reshape(len(images), -1), list(compose.patterns(cache))
 
 
-def gradient_of_images(frozen, images, labels):
-    """Effective rank over white noise's, and the correlation length from image to image, as a share of the way."""
-    rank = stats.relative_effective_rank(margin_gradient(frozen, images, labels).T, np.random.default_rng(0), 2)
-    exact = train.cast(frozen, np.float64)  # a constant gradient must be constant to be seen as one
-    shares = []
-    for first in range(0, 2 * WAYS, 2):
-        def gradient(points, label=labels[first]):
-            return margin_gradient(exact, points.reshape(-1, *images.shape[1:]), np.full(len(points), label))
-        a, b = images[first:first + 2].reshape(2, -1)
-        shares.append(probe.along(gradient, a, b, 64).diagnosis.correlation_length / np.linalg.norm(b - a))
-    return rank, float(np.mean(shares))
+def between(exact, a, b, label):
+    """The autocorrelation at SHARES of the derivative along the way from image a to image b, and the kinks on it.
+
+    From each of PLACES we look ahead, or back where that would lead beyond b. The kinks are counted within the smallest
+    of SHARES, and multiplied up.
+    """
+    def look(places):
+        g, patterns = margin_gradient(exact, a + places[:, None, None, None] * (b - a), np.full(len(places), label))
+        return g @ (b - a).ravel(), patterns
+
+    here, active = look(PLACES)
+    there = [look(np.where(PLACES < 0.5, PLACES + share, PLACES - share)) for share in SHARES]
+    switched = sum(np.count_nonzero(was != now) for was, now in zip(active, there[0][1]))
+    if probe.diagnose_gradient(here).distinct < 2:
+        acf = np.full(len(SHARES), np.nan)
+    else:
+        c = here - here.mean()
+        acf = np.array([np.mean(c * (g - here.mean())) for g, _ in there]) / np.mean(c**2)
+    return acf, switched / len(PLACES) / SHARES[0]
 
 
 # The tables.
