@@ -80,7 +80,7 @@ def test_the_papers_protocol_ends_when_the_rate_has_dropped_thrice(study, monkey
     for row in rows:
         losses = [float(loss) for loss in row["losses"].split()]
         assert schedules.Plateau().drops(losses) == 3 > schedules.Plateau().drops(losses[:-1])
-        assert len(losses) == 25 and 0 <= row["accuracy"] < 0.5
+        assert len(losses) == 25 and 0 <= row["accuracy"] < 0.35  # guessing: 6 of 64, or 18 with five deviations
     assert set(np.round(rates, 12)) == {1e-3, 1e-4, 1e-5}
     assert list((study.FIGURES / "running").iterdir()) == []  # a checkpoint ends with its run
 

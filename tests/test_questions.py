@@ -35,8 +35,8 @@ ROWS = {  # what stands on the page, up to a number: (lesson, how the row begins
     "4 xi it is 0.137": ("15", "4 |", 1, 0), "keeps 0.770": ("15", "0.25 |", 1, 0), "and 6.30": ("15", "4 |", 2, 0),
     "one layer 10.6": ("17", "centred | 1 |", 1, 0), "which shatter, 1.29": ("17", "centred | 24 |", 1, 0),
     "nothing either (0.853": ("17", "centred | 4 |", 1, 0),
-    "lasts 0.00167": ("17", "ReLU + BN |", 4, 0), "image (0.000951": ("17", "ReLU + BN |", 3, 0),
-    "last 0.145": ("17", "resnet |", 4, 0), "instead of 0.0692": ("17", "resnet |", 3, 0),
+    "ends at 0.00161": ("17", "ReLU + BN |", 4, 0), "from the 0.000922": ("17", "ReLU + BN |", 3, 0),
+    "last 0.143": ("17", "resnet |", 4, 0), "instead of 0.0688": ("17", "resnet |", 3, 0),
     "exponent of -1.07": ("09", "largest rate that learns, CReLU, LL", 3, 0)}
 CLASSES = "exactly 0.1."  # of ten, none of which a net prefers
 
