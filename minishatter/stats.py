@@ -129,7 +129,7 @@ def covariance(gradients: np.ndarray) -> np.ndarray:
            [0., 4.]])
     """
     gradients = arguments.array("gradients", gradients, ndim=2)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         C = gradients.T @ gradients / len(gradients)
     if not np.isfinite(C).all():
         raise ValueError("gradients must not be so large that their squares overflow; divide them by their maximum")
