@@ -7,6 +7,7 @@ keys start with the child's place ("3.W", "2.1.0.scale"); their cache is the lis
 `active_units` the pattern of the rectifiers, and `leaves` goes through a net layer by layer.
 """
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -103,6 +104,11 @@ class Chain(Container):
         return Chain(*frozen)
 
 
+def _times(weight, array):
+    """weight * array; where the weight is 1, as at most skips, the array itself."""
+    return array if weight == 1 else weight * array
+
+
 class Sum(Container):
     """y = sum over k of w_k branch_k(x); the weights w_k are fixed numbers, 1 if not given.
 
@@ -141,22 +147,23 @@ class Sum(Container):
         shapes = [output.shape for output in outputs]
         if len(set(shapes)) > 1:
             raise ValueError(f"the branches of a Sum must agree in shape, got {' and '.join(map(str, shapes))}")
-        total: Any = sum(weight * output for weight, output in zip(self.weights, outputs))
-        return total
+        return self._weighted(outputs)
+
+    def _weighted(self, arrays):
+        """The sum over k of w_k arrays[k]."""
+        return functools.reduce(np.add, map(_times, self.weights, arrays))
 
     def tangent(self, t: np.ndarray, cache: list) -> np.ndarray:
-        tangents = (branch.tangent(t, branch_cache) for branch, branch_cache in zip(self.branches, cache))
-        total: Any = sum(weight * tangent for weight, tangent in zip(self.weights, tangents))
-        return total
+        return self._weighted([branch.tangent(t, branch_cache) for branch, branch_cache in zip(self.branches, cache)])
 
     def backward(self, dy: np.ndarray, cache: list) -> tuple[np.ndarray, Grads]:
-        dx: Any = 0.0
+        parts: list[np.ndarray] = []
         grads: Grads = {}
         for place, (weight, branch) in enumerate(zip(self.weights, self.branches)):
-            dx_k, branch_grads = branch.backward(weight * dy, cache[place])
-            dx = dx + dx_k
+            dx, branch_grads = branch.backward(_times(weight, dy), cache[place])
+            parts.append(dx)
             grads |= _named(place, branch_grads)
-        return dx, grads
+        return functools.reduce(np.add, parts), grads
 
     def freeze(self, x: np.ndarray) -> "Sum":
         return Sum(*(branch.freeze(x) for branch in self.branches), weights=self.weights)

@@ -32,7 +32,7 @@ RANGES, TABLE = FIGURES / "09_ranges.csv", FIGURES / "09_accuracy.csv"
 DEPTHS = (6, 14) if quick() else (6, 14, 30, 54, 102, 198)
 IMAGES, EPOCHS, RUNS = (300, 2, 3) if quick() else (10_000, 10, 3)
 BETA, BATCH = 0.1, 128
-LONGER, LONG_DEPTHS = 40, (6, 54, 30, 14)  # epochs, of LL: are ten too few for deep nets?
+LONGER, LONG_DEPTHS = 40, (6, 54, 30, 14, 198, 102)  # epochs, of LL: are ten too few for deep nets?
 
 ORDER = (6, 54, 198, 14, 102, 30)  # the claims at the ends of the figure first
 

@@ -145,11 +145,12 @@ def _check_images(layer, x):
 
 
 class ReLU2d(ReLU):
-    """ReLU over images: the same rules, backward by a kernel."""
+    """ReLU over images: the same rules, by kernels."""
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, ReLUCache]:
         _check_images(self, x)
-        y = np.maximum(x, 0, out=vectors.empty(x.shape, x.dtype))
+        y = vectors.empty(x.shape, x.dtype)
+        kernels.rectify(_runs(x), _runs(y))
         return y, ReLUCache(y)
 
     def backward(self, dy: np.ndarray, cache: ReLUCache) -> tuple[np.ndarray, Grads]:

@@ -185,6 +185,14 @@ def add_images(dy, db):
 
 
 @kernel
+def rectify(x, y):
+    """ReLU for runs (channels, M): y <- max(x, 0); NaN stays NaN."""
+    for c in prange(len(x)):
+        for m in range(x.shape[1]):
+            y[c, m] = x.dtype.type(0) if x[c, m] <= 0 else x[c, m]
+
+
+@kernel
 def rectify_back(dy, y, dx):
     """ReLU's backward rule for runs (channels, M): dx <- dy where y > 0, else 0."""
     for c in prange(len(dy)):
