@@ -129,8 +129,7 @@ class Sum(Container):
         super().__init__(*branches)
         weights = (1.0,) * len(branches) if weights is None else weights
         if np.shape(weights) != (len(branches),):
-            raise ValueError(f"weights must have one number for each of the {len(branches)} branches, "
-                             f"got {weights!r}")
+            raise ValueError(f"weights must have one number for each of the {len(branches)} branches, got {weights!r}")
         self.weights = tuple(arguments.number("weights", weight) for weight in weights)
 
     @property
@@ -147,23 +146,19 @@ class Sum(Container):
         shapes = [output.shape for output in outputs]
         if len(set(shapes)) > 1:
             raise ValueError(f"the branches of a Sum must agree in shape, got {' and '.join(map(str, shapes))}")
-        return self._weighted(outputs)
-
-    def _weighted(self, arrays):
-        """The sum over k of w_k arrays[k]."""
-        return functools.reduce(np.add, map(_times, self.weights, arrays))
+        return functools.reduce(np.add, map(_times, self.weights, outputs))
 
     def tangent(self, t: np.ndarray, cache: list) -> np.ndarray:
-        return self._weighted([branch.tangent(t, branch_cache) for branch, branch_cache in zip(self.branches, cache)])
+        return self.add([branch.tangent(t, branch_cache) for branch, branch_cache in zip(self.branches, cache)])
 
     def backward(self, dy: np.ndarray, cache: list) -> tuple[np.ndarray, Grads]:
-        parts: list[np.ndarray] = []
+        dx: Any = None
         grads: Grads = {}
         for place, (weight, branch) in enumerate(zip(self.weights, self.branches)):
-            dx, branch_grads = branch.backward(_times(weight, dy), cache[place])
-            parts.append(dx)
+            dx_k, branch_grads = branch.backward(_times(weight, dy), cache[place])
+            dx = dx_k if place == 0 else dx + dx_k
             grads |= _named(place, branch_grads)
-        return functools.reduce(np.add, parts), grads
+        return dx, grads
 
     def freeze(self, x: np.ndarray) -> "Sum":
         return Sum(*(branch.freeze(x) for branch in self.branches), weights=self.weights)
@@ -298,9 +293,8 @@ def _trace_backward(layer: Layer, dy: np.ndarray, cache: Any, sizes: list[float]
             dy = _trace_backward(child, dy, child_cache, sizes)
         return dy
     if isinstance(layer, Sum):
-        added: Any = 0.0
-        for weight, branch, branch_cache in reversed(list(zip(layer.weights, layer.branches, cache))):
-            added = added + _trace_backward(branch, weight * dy, branch_cache, sizes)
-        return added
+        backwards = reversed(list(zip(layer.weights, layer.branches, cache)))
+        return functools.reduce(np.add, [_trace_backward(branch, weight * dy, branch_cache, sizes)
+                                         for weight, branch, branch_cache in backwards])
     sizes.append(float(np.sqrt(np.mean(dy**2))))
     return layer.backward(dy, cache)[0]

@@ -86,6 +86,34 @@ def test_the_papers_protocol_ends_when_the_rate_has_dropped_thrice(study, monkey
 
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT the kernels are Python loops")
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+@pytest.mark.parametrize("finished", [1, 3, 5])
+def test_a_run_that_is_killed_goes_on_from_its_last_epoch(study, monkeypatch, schedule, finished):
+    """Between two epochs, or before its accuracy is known: its row is that of an undisturbed run."""
+    point = ("CReLU, LL", 6, 0, 64, 5, schedule, 1e-3)
+    undisturbed = study.cell(*point)
+    fit, asked = train.fit, []
+
+    def watched(*arguments, epochs, **settings):
+        asked.append(epochs)
+        return fit(*arguments, epochs=epochs, **settings)
+
+    def killed(*arguments, **settings):
+        if len(asked) == finished:
+            raise KeyboardInterrupt
+        return watched(*arguments, **settings)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train, "fit", killed)
+        patch.setattr(train, "accuracy", killed)
+        study.cell(*point)
+    monkeypatch.setattr(train, "fit", watched)
+    row = study.cell(*point)
+    assert asked == [*range(1, finished + 1), finished, *range(finished + 1, 6)]
+    assert row | {"seconds": 0} == undisturbed | {"seconds": 0}
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT the kernels are Python loops")
 def test_a_run_that_diverges_guesses(study):
     row = study.cell("ReLU", 6, 0, 64, 2, "cosine", 1e30)
     assert row["accuracy"] == 0.1 and list((study.FIGURES / "running").iterdir()) == []

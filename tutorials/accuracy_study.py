@@ -23,7 +23,7 @@ import numba
 import numpy as np
 
 from minishatter import init
-from minishatter.images import convnets, data, schedules, train
+from minishatter.images import checkpoint, convnets, data, schedules, train
 from minishatter.running import FIGURES, progress, quick
 from minishatter.sweep import sweep
 
@@ -148,8 +148,9 @@ def cell(kind, depth, run, images, epochs, schedule, rate):
     settings = dict(batch=BATCH, optimiser=train.Adam(rate), schedule=plan, augment=train.shift_and_flip, seed=run,
                     watch=departure if kind == "CReLU, LL" else None, checkpoint=place)
     fitted, spent = None, [0.0]
+    finished = len(checkpoint.progress(place).get("losses", ()))
     try:
-        for epoch in range(epochs):  # one by one, from the checkpoint, so that the paper's protocol can stop
+        for epoch in range(max(finished - 1, 0), epochs):  # one by one, so that the paper's protocol can stop
             begun = time.process_time()
             fitted = train.fit(net_of(kind, depth, run), x, labels, epochs=epoch + 1, **settings)
             spent.append(time.process_time() - begun)

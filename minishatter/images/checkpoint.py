@@ -89,6 +89,11 @@ def load(path: str | os.PathLike, identity: dict, arrays: dict[str, np.ndarray])
     return meta["progress"]
 
 
+def progress(path: str | os.PathLike) -> dict:
+    """The progress of the run to which a checkpoint belongs, whatever run that is; {} where there is no file."""
+    return _read(Path(path))[1]["progress"] if Path(path).exists() else {}
+
+
 def _read(path):
     """The arrays and the meta data of a checkpoint; every byte is checked against its CRC."""
     try:

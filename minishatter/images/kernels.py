@@ -1,12 +1,11 @@
 """The numba kernels of the convnets: convolution, rectifiers and batch normalisation over images.
 
-Images have the shape (channels, rows, cols, N), the batch last: a pixel of a channel
-is one contiguous run over the batch. Convolution goes along it by the vectors of vectors.py,
-and keeps its sums in registers; y is touched only when it is done.
+Images have the shape (channels, rows, cols, N), the batch last: a pixel of a channel is one contiguous run over the
+batch. Convolution goes along it by the vectors of vectors.py, and keeps its sums in registers; y is touched only when
+it is done.
 
-No matrix product alternates with these kernels, so they are parallel. Each number is
-summed by one thread in a fixed order: results do not depend on the number of threads.
-The six loops that define a convolution are their twin, in tests/test_conv.py.
+No matrix product alternates with these kernels, so they are parallel. Each number is summed by one thread in a fixed
+order: results do not depend on the number of threads. Six loops in tests/images/test_conv.py define a convolution.
 """
 
 import functools
