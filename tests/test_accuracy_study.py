@@ -39,6 +39,8 @@ def test_the_rule_takes_a_third_of_run_0(study):
     rows = [{"kind": "ReLU", "depth": 6, "run": run, "rate": rate, "loss": loss} for run, losses in
             enumerate(((2.0, 1.0), (1.0, 2.0))) for rate, loss in zip((1e-4, 1e-3), losses)]
     assert study.rate_of("ReLU", 6, rows) == 3.3e-4
+    rows = [row | {"kind": "CReLU, LL"} for row in rows]
+    assert (study.even_rate(6, rows), study.even_rate(198, rows)) == (3.3e-4, 1e-5)  # 6 x 3.3e-4 / 198
 
 
 def test_a_departure_is_that_of_mirrored_weights(study):

@@ -20,7 +20,7 @@ import math
 import numpy as np
 
 from accuracy_study import (BATCH, DEPTHS, EPOCHS, IMAGES, KINDS, LAW, LONGER, RANGE_BATCH, RATES, RUNS, TRAIN,
-                            largest_rate, tables)
+                            even_rate, largest_rate, rate_of, tables)
 from minishatter import intervals, plot
 from minishatter.report import LEVEL, Report
 
@@ -61,8 +61,8 @@ for L in (6, 30, 198):
 # batches of 128, shifts and flips, Adam, float32. The rate is *a third of the largest rate that learns*, by the range
 # test of run 0 of that kind and depth, rounded to two digits; it rises linearly in the first 100 steps and falls to
 # zero by half a cosine. Three runs a point, each with its own weights, order and augmentation; the whole test set, with
-# batch statistics taken from 1,000 training images. Four runs of 40 epochs, of LL, were added after those of ten epochs
-# had been seen.
+# batch statistics taken from 1,000 training images. Runs of 40 epochs, of LL, were added after those of ten epochs had
+# been seen: one at each depth, three at 6 and at 198 layers.
 #
 # **The order.** What the paper's abstract is about comes first, one run a point, then its other runs, then the rest.
 # Each finished row is on the disk at once, and a run that is killed goes on from its last epoch.
@@ -147,19 +147,43 @@ def gain(by_cell, first, second):
     return intervals.Interval(value, value - half, value + half), tolerance
 
 
-PROTOCOL = "all images, to the end" if TRAIN == "paper" else f"{EPOCHS} epochs of {IMAGES:,} images"
+def protocol(images, epochs, rule):
+    if TRAIN == "paper":
+        return "all images, to the end"
+    return f"{epochs} epochs of {images:,} images" + ("" if rule == "a third" else f", {rule}")
 
 
-def accuracy_claims(report, by_cell):
-    by_cell = {place: values for place, values in by_cell.items() if len(values) >= RUNS}
+SHORT = (50_000, 1000, "paper's") if TRAIN == "paper" else (IMAGES, EPOCHS, "a third")  # images, epochs, and the rate
+MORE = {  # runs of LL besides, as they are drawn
+    (IMAGES, LONGER, "a third"): ("o", f"LL, {LONGER} epochs"),
+    (2 * IMAGES, LONGER, "a third"): ("s", f"LL, {LONGER} epochs, twice the images"),
+    (IMAGES, EPOCHS, "the same L x rate"): ("x", "LL, the same L x rate")}
+
+
+def settings_of(row, ranges):
+    """To which of these a row belongs: with 6 layers LL's rate is by both rules."""
+    if TRAIN == "paper":
+        return [SHORT]
+    rates = {"a third": rate_of(row["kind"], row["depth"], ranges)}
+    if row["kind"] == "CReLU, LL":
+        rates["the same L x rate"] = even_rate(row["depth"], ranges)
+    return [(row["images"], row["epochs"], rule) for rule, rate in rates.items() if row["rate"] == rate]
+
+
+def gain_claims(report, by_cell, setting):
+    """Of each kind, where all runs of the shallowest and the deepest nets are there."""
     top = DEPTHS[-1]
     for kind in KINDS:
         paper = PAPER.get(kind.partition(",")[0] if kind != "CReLU, LL" else kind, {})
-        if {(kind, 6), (kind, top)} <= set(by_cell) and {6, top} <= set(paper):
+        if all(len(by_cell.get((kind, depth), [])) >= RUNS for depth in (6, top)) and {6, top} <= set(paper):
             said, (found, tolerance) = paper[top] - paper[6], gain(by_cell, (kind, 6), (kind, top))
-            print(report.claim(f"{kind}, {PROTOCOL}: gain in accuracy from 6 to {top} layers",
+            print(report.claim(f"{kind}, {protocol(*setting)}: gain in accuracy from 6 to {top} layers",
                                "accuracy figure, read by eye", said, found, tolerance=tolerance,
                                in_kind=abs(said) or 0.05, beyond=kind not in PAPER))
+
+
+def resnet_claim(report, by_cell):
+    by_cell = {place: values for place, values in by_cell.items() if len(values) >= RUNS}
     depths = [depth for depth in DEPTHS[1:] if {("CReLU, LL", depth), ("resnet", depth)} <= set(by_cell)]
     if depths:
         found, tolerances = zip(*(gain(by_cell, ("resnet", depth), ("CReLU, LL", depth)) for depth in depths))
@@ -203,23 +227,26 @@ def draw_law(axes, ranges, largest):
     axes[2].legend()
 
 
-def draw_accuracy(axes, by_cell, departures, longer):
+def draw_accuracy(axes, accuracies, departures):
+    by_cell = accuracies[SHORT]
     for kind in KINDS:
         depths = [depth for depth in DEPTHS if (kind, depth) in by_cell]
         axes[0].plot(depths, [np.mean(by_cell[kind, depth]) for depth in depths], color=COLOURS[kind], label=kind)
         for depth in depths:
             axes[0].plot([depth] * len(by_cell[kind, depth]), by_cell[kind, depth], ".", color=COLOURS[kind])
         axes[1].plot(*zip(*PAPER.get(kind, {}).items()), "x-", color=COLOURS[kind]) if kind in PAPER else None
-    if longer:
-        axes[0].plot(*zip(*((depth, longer[depth]["accuracy"]) for depth in sorted(longer))), "o:", linewidth=0.8,
-                     color=COLOURS["CReLU, LL"], markerfacecolor="none", label=f"LL, {LONGER} epochs")
-    titles = f"Measured: {PROTOCOL}", "The paper: 50,000 images, to the end"
+    for setting, (marker, label) in MORE.items():
+        means = sorted((depth, np.mean(values)) for (_, depth), values in accuracies.get(setting, {}).items())
+        if means:
+            axes[0].plot(*zip(*means), f"{marker}:", linewidth=0.8, color=COLOURS["CReLU, LL"], markerfacecolor="none",
+                         label=label)
+    titles = f"Measured: {protocol(*SHORT)}", "The paper: 50,000 images, to the end"
     for ax, title in zip(axes, titles):
         ax.set(title=title, ylabel="test accuracy", xlabel="depth L", ylim=(0, 0.9))
         plot.log_depths(ax, DEPTHS)
         ax.set_xlim(5, 240)
         ax.axhline(0.1, color="black", linewidth=0.6, linestyle=":")
-    axes[0].legend(ncols=2)
+    axes[1].legend(handles=axes[0].get_legend_handles_labels()[0], ncols=2, loc="lower left")  # where no curve is
     for depth, colour in zip(DEPTHS, plot.shades(COLOURS["CReLU, LL"], len(DEPTHS))):
         if depth in departures:
             mean = np.mean(departures[depth], axis=0)
@@ -231,41 +258,55 @@ def draw_accuracy(axes, by_cell, departures, longer):
 
 # %% [markdown]
 # **What is there, and what the rest costs**, from the seconds of the steps measured. They are core-seconds on the
-# machine that trained the table.
+# machines that trained the table.
 
 # %%
-def remarks(slopes, ranges, rows, by_cell, longer):
+def remarks(slopes, ranges, rows, accuracies):
+    by_cell = accuracies[SHORT]
     steps = [(row["depth"], row["seconds"]) for row in rows] or [  # where no run is finished, those of the range tests
         (row["depth"], row["seconds"] * BATCH / RANGE_BATCH) for row in ranges if math.isfinite(row["seconds"])]
     layer = np.median([seconds / depth for depth, seconds in steps])  # of a layer in a step
     cost = layer * EPOCHS * -(-IMAGES // BATCH) / 3600  # core-hours of a layer in a run
     missing = sum(depth * (RUNS - len(by_cell.get((kind, depth), []))) for kind in KINDS for depth in DEPTHS)
     paper = sum(DEPTHS) * len(PAPER) * 10 * 391 * 25  # an epoch has 391 steps; three drops take at least 25 epochs
-    yield (f"Protocol: {PROTOCOL}, batch {BATCH}, Adam, shifts and flips; " + (
+    yield (f"Protocol: {protocol(*SHORT)}, batch {BATCH}, Adam, shifts and flips; " + (
         "the rate begins at 1e-3, and the run ends when it has dropped thrice." if TRAIN == "paper"
         else "a warm-up and a cosine; the highest rate is a third of the largest that learns."))
     if slopes:
         yield "Exponents of the depth in that rate: " + "; ".join(
             f"{kind} {s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for kind, s in slopes.items()) + "."
-    yield f"Runs by kind, at {', '.join(map(str, DEPTHS))} layers: " + "; ".join(
-        f"{kind} {', '.join(str(len(by_cell.get((kind, depth), []))) for depth in DEPTHS)}" for kind in KINDS) + "."
+    yield "Mean test accuracy, and of how many runs, by depth:\n\n" + table("kind", DEPTHS, {
+        kind: [shown(by_cell.get((kind, depth), []), 1) for depth in DEPTHS] for kind in KINDS})
     yield (f"A step takes {1e3 * layer:.1f} core-milliseconds a layer; the missing runs cost "
            f"{missing * cost:.1f} core-hours, the paper's protocol (`--train --paper`) at least "
            f"{paper * layer / 3600:,.0f}.")
-    if longer:
-        tens = {row["depth"]: row for row in rows if row["kind"] == "CReLU, LL" and row["run"] == 0}
-        yield "LL by depth, test accuracy and last training loss of run 0: " + "; ".join(
-            f"{depth} layers " + ", ".join(f"{row['accuracy']:.3f} and {float(row['losses'].split()[-1]):.2f} after "
-                                           f"{row['epochs']} epochs" for row in (tens[depth], longer[depth]))
-            for depth in sorted(longer)) + "."
-        yield ("Why the row of LL's gain differs: ten epochs are too few for deep LL nets, whose training loss is then "
-               "above that of 6 layers. After 40 it is below it at 30 and 54 layers, and their accuracy is no longer "
-               "less (one run each). The paper trains to the end; whether LL gains there, these runs do not say.")
+    if set(MORE) & set(accuracies):
+        ends = {}
+        for row in rows:
+            for setting in settings_of(row, ranges) if row["kind"] == "CReLU, LL" else ():
+                end = row["accuracy"], float(row["losses"].split()[-1])
+                ends.setdefault((setting, row["depth"]), []).append(end)
+        yield "LL: mean test accuracy, last training loss, and of how many runs, by depth:\n\n" + table("", DEPTHS, {
+            protocol(*setting): [shown(ends.get((setting, depth), []), 2) for depth in DEPTHS]
+            for setting in (SHORT, *MORE)})
     for kind in ("ReLU", "CReLU"):
         plain, normed = (distance(by_cell, name, PAPER[kind]) for name in (kind, f"{kind} + BN"))
         if plain is not None and normed is not None:
             yield (f"The paper's {kind} resembles ours {'with' if normed < plain else 'without'} BN: mean distance of "
                    f"accuracy relative to 6 layers {normed:.2f} with, {plain:.2f} without.")
+
+
+def table(name, depths, rows):
+    """{first cell: other cells} as a table in Markdown, a column for each depth."""
+    lines = [[name, *map(str, depths)], ["---"] * (len(depths) + 1), *([first, *rest] for first, rest in rows.items())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def shown(runs, numbers):
+    """The means over runs of as many numbers, and the count of the runs, for a table."""
+    means = np.reshape(runs, (-1, numbers)).mean(axis=0) if runs else ()
+    return ", ".join(["{:.3f}", "{:.2f}"][place].format(mean) for place, mean in enumerate(means)) + (
+        f" ({len(runs)})" if runs else "")
 
 
 def distance(by_cell, kind, paper):
@@ -282,22 +323,24 @@ def main():
     plot.use_style()
     ranges, rows = tables()
     rows = [row for row in rows if row["schedule"] == ("plateau" if TRAIN == "paper" else "cosine")]
-    longer = {row["depth"]: row for row in rows if row["epochs"] == LONGER and row["schedule"] == "cosine"}
-    rows = [row for row in rows if row not in longer.values()]
-    by_cell, departures = {}, {}
+    accuracies, departures = {SHORT: {}}, {}
     for row in rows:
-        by_cell.setdefault((row["kind"], row["depth"]), []).append(row["accuracy"])
-        if row["departures"].strip():
+        settings = settings_of(row, ranges)
+        for setting in settings:
+            accuracies.setdefault(setting, {}).setdefault((row["kind"], row["depth"]), []).append(row["accuracy"])
+        if SHORT in settings and row["departures"].strip():
             departures.setdefault(row["depth"], []).append([float(text) for text in row["departures"].split()])
     largest = largest_rates(ranges)
     slopes = exponents(largest)
     fig, axes = plot.panels(2, 3, (13, 8))
     draw_law(axes[0], ranges, largest)
-    draw_accuracy(axes[1], by_cell, departures, longer)
+    draw_accuracy(axes[1], accuracies, departures)
     plot.save(fig, report.figure)
     law_claims(report, ranges, slopes)
-    accuracy_claims(report, by_cell)
-    report.write("\n\n".join(remarks(slopes, ranges, rows, by_cell, longer)))
+    for setting in (SHORT, *MORE):
+        gain_claims(report, accuracies.get(setting, {}), setting)
+    resnet_claim(report, accuracies[SHORT])
+    report.write("\n\n".join(remarks(slopes, ranges, rows, accuracies)))
 
 
 if __name__ == "__main__":
@@ -309,11 +352,13 @@ if __name__ == "__main__":
 #
 # *Below.* After ten epochs LL has 0.60 at 6 layers and 0.55 at 198 (three runs each): it trains at every depth without
 # skips, and the paper's gain is not there. But these nets are far from the end. Their accuracy goes with how far they
-# have left the linear net (right), not with depth: 14 layers, whose L x rate is the smallest, have left it least and
-# have the least, 0.53. After 40 epochs (rings, one run each) 6, 14, 30, 54 layers have 0.69, 0.67, 0.70, 0.69. The loss
-# by depth is gone, and 30 and 54 layers have a lower training loss than 6. Whether LL gains in the end, as in the
-# paper, takes the paper's training. The resnet leads from 14 layers on, after ten epochs. ReLU nets without skips fall
-# behind, with BN and without: 0.50 at 14 layers, 0.19 and 0.29 at 54. The paper's ReLU nets keep 0.66 at 54.
+# have left the linear net (right), and that with L x rate, not with depth: 102, 14, 198, 54, 30, 6 layers is the order
+# of L x rate, of the distance, and of the accuracy. The rule reads its rates off one range test each, and L x rate
+# differs by a factor of two between depths. After 40 epochs (rings) the loss by depth is nearly gone: 0.69, 0.67, 0.70,
+# 0.69, 0.68 at 6, 14, 30, 54, 198 layers, and 30, 54, 198 layers have a lower training loss than 6. Whether LL gains in
+# the end, as in the paper, takes the paper's training. The resnet leads from 14 layers on, after ten epochs. ReLU nets
+# without skips fall behind, with BN and without: with BN they have 0.20 at 30 layers, and guess at 102 and 198. The
+# paper's ReLU nets keep 0.66 at 54, and 0.34 at 198.
 
 # %% [markdown]
 # **Try.** Train the resnet with beta = 1. Repeat the range test with a warm-up of ten steps: does the wall move?
