@@ -76,6 +76,12 @@ def test_the_accuracies_are_those_of_the_table():
         assert cells == ["" if values is None else f"{np.mean(values):.2f}" for values in found], name
 
 
+def test_the_cost_of_the_papers_protocol_is_that_of_the_table():
+    table = (ROOT / "figures" / "REPLICATION.md").read_text(encoding="utf-8")
+    cost = re.search(r"`--train --paper`\) at least ([\d,]+ to [\d,]+)\.", table)[1]
+    assert f"at least {cost} core-hours" in README
+
+
 def test_the_gain_by_momentum_is_that_of_the_table():
     said = [float(number) for number in re.findall(r"([\d.]+)\s+times", README)]
     table = (ROOT / "figures" / "REPLICATION.md").read_text(encoding="utf-8").partition("## 17 ")[2]

@@ -265,8 +265,8 @@ def remarks(slopes, ranges, rows, accuracies):
     by_cell = accuracies[SHORT]
     steps = [(row["depth"], row["seconds"]) for row in rows] or [  # where no run is finished, those of the range tests
         (row["depth"], row["seconds"] * BATCH / RANGE_BATCH) for row in ranges if math.isfinite(row["seconds"])]
-    layer = np.median([seconds / depth for depth, seconds in steps])  # of a layer in a step
-    cost = layer * EPOCHS * -(-IMAGES // BATCH) / 3600  # core-hours of a layer in a run
+    layer = np.quantile([seconds / depth for depth, seconds in steps], (0.1, 0.9))  # of a layer in a step
+    run = EPOCHS * -(-IMAGES // BATCH)  # steps
     missing = sum(depth * (RUNS - len(by_cell.get((kind, depth), []))) for kind in KINDS for depth in DEPTHS)
     paper = sum(DEPTHS) * len(PAPER) * 10 * 391 * 25  # an epoch has 391 steps; three drops take at least 25 epochs
     yield (f"Protocol: {protocol(*SHORT)}, batch {BATCH}, Adam, shifts and flips; " + (
@@ -277,9 +277,10 @@ def remarks(slopes, ranges, rows, accuracies):
             f"{kind} {s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for kind, s in slopes.items()) + "."
     yield "Mean test accuracy, and of how many runs, by depth:\n\n" + table("kind", DEPTHS, {
         kind: [shown(by_cell.get((kind, depth), []), 1) for depth in DEPTHS] for kind in KINDS})
-    yield (f"A step takes {1e3 * layer:.1f} core-milliseconds a layer; the missing runs cost "
-           f"{missing * cost:.1f} core-hours, the paper's protocol (`--train --paper`) at least "
-           f"{paper * layer / 3600:,.0f}.")
+    times = ("{:,.0f} to {:,.0f}".format(*layer * count / 3600) for count in (missing * run, paper))
+    yield ("A step takes {:.1f} to {:.1f} core-milliseconds a layer (quantiles 0.1 and 0.9, of several machines); "
+           "the missing runs cost {} core-hours, the paper's protocol (`--train --paper`) at least {}.".format(
+               *1e3 * layer, *times))
     if set(MORE) & set(accuracies):
         ends = {}
         for row in rows:
