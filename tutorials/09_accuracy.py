@@ -359,8 +359,8 @@ if __name__ == "__main__":
 # with neither fall behind: at 54 layers ReLU has 0.29 and CReLU 0.35, with BN 0.19 and 0.13, and at 198 all of them
 # guess. (Where none of the range test's rates learns, the rule has nothing to go by: ReLU from 54 layers on, CReLU at
 # 30, 102, 198, both with BN from 30 on.) The paper's ReLU nets keep 0.66 at 54 and 0.34 at 198, its CReLU nets 0.80 and
-# 0.56; ours without BN are closer to them. The linear net that starts with LL's kernels has 0.39 at 6 and at 198 layers,
-# flat as in the paper; with He weights it falls, from 0.38 to 0.19.
+# 0.56; ours without BN are closer to them. The linear net that starts with LL's kernels has 0.39 at 6 and at 198
+# layers, flat as in the paper; with He weights it falls, from 0.38 to 0.19.
 #
 # *Does LL lose by depth?* These nets are far from the end. Their accuracy goes with how far they have left the linear
 # net (right), and that goes with L x rate: 102, 14, 198, 54, 30, 6 layers is the order of L x rate, of the distance,
