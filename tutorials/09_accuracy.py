@@ -293,6 +293,9 @@ def remarks(slopes, ranges, rows, accuracies):
         yield "LL: mean test accuracy, last training loss, and of how many runs, by depth:\n\n" + table("", DEPTHS, {
             protocol(*setting): [shown(ends.get((setting, depth), []), 2) for depth in DEPTHS]
             for setting in (SHORT, *MORE)})
+        yield ("Why the rows of LL differ: ten epochs are too few to compare depths by. LL's accuracy then goes with "
+               "L x rate; the loss by depth shrinks with more epochs and more images. Whether LL gains in the end, and "
+               "catches up with the resnet, these runs do not say.")
     for kind in ("ReLU", "CReLU"):
         plain, normed = (distance(by_cell, name, PAPER[kind]) for name in (kind, f"{kind} + BN"))
         if plain is not None and normed is not None:
@@ -360,7 +363,7 @@ if __name__ == "__main__":
 # guess. (Where none of the range test's rates learns, the rule has nothing to go by: ReLU from 54 layers on, CReLU at
 # 30, 102, 198, both with BN from 30 on.) The paper's ReLU nets keep 0.66 at 54 and 0.34 at 198, its CReLU nets 0.80 and
 # 0.56; ours without BN are closer to them. The linear net that starts with LL's kernels has 0.39 at 6 and at 198
-# layers, flat as in the paper; with He weights it falls, from 0.38 to 0.19.
+# layers, flat as in the paper; with He weights it falls, from 0.38 to 0.18.
 #
 # *Does LL lose by depth?* These nets are far from the end. Their accuracy goes with how far they have left the linear
 # net (right), and that goes with L x rate: 102, 14, 198, 54, 30, 6 layers is the order of L x rate, of the distance,
