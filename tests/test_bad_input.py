@@ -772,6 +772,7 @@ TRAIN = [
     bad("path a folder", checkpoint.save, ".", {}, {}, {}),
     bad("augment", checkpoint.described, "augment", lambda images, rng: images),
     bad("damaged", checkpoint.load, __file__, {}, {}),
+    bad("damaged", checkpoint.progress, __file__),
 ]
 
 TABLE = (ARGUMENTS + LAYERS + COMPOSE + INIT + NETS + CHECK + GRADIENTS + STATS + REGIONS + THEORY + DIAGNOSE + WIDE

@@ -73,9 +73,6 @@ def load(path: str | os.PathLike, identity: dict, arrays: dict[str, np.ndarray])
     identity (naming what differs), or if its arrays are not these; nothing is filled then.
     """
     stored, meta = _read(Path(path))
-    if meta.get("version") != VERSION:
-        raise CheckpointError(f"{path} has format version {meta.get('version')!r}, this is version {VERSION}: "
-                              "finish it with the version that wrote it, or delete it")
     for name, value in identity.items():
         if meta["identity"].get(name) != value:
             place, there, here = _difference(name, meta["identity"].get(name), value)
@@ -90,12 +87,15 @@ def load(path: str | os.PathLike, identity: dict, arrays: dict[str, np.ndarray])
 
 
 def progress(path: str | os.PathLike) -> dict:
-    """The progress of the run to which a checkpoint belongs, whatever run that is; {} where there is no file."""
+    """The progress of the run to which a checkpoint belongs, whatever run that is; {} where there is no file.
+
+    Raises CheckpointError if the file is damaged or of another version.
+    """
     return _read(Path(path))[1]["progress"] if Path(path).exists() else {}
 
 
 def _read(path):
-    """The arrays and the meta data of a checkpoint; every byte is checked against its CRC."""
+    """The arrays and the meta data of a checkpoint of this version; every byte is checked against its CRC."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             stored = {name: archive[name] for name in archive.files}
@@ -105,6 +105,9 @@ def _read(path):
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, AttributeError,
             NotImplementedError, RuntimeError, SyntaxError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete it to start anew") from error
+    if meta.get("version") != VERSION:
+        raise CheckpointError(f"{path} has format version {meta.get('version')!r}, this is version {VERSION}: "
+                              "finish it with the version that wrote it, or delete it")
     return stored, meta
 
 

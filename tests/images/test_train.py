@@ -361,6 +361,8 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="version 7"):
         train.fit(small_net(), *data(), epochs=2, checkpoint=path, **SETTINGS)
+    with pytest.raises(CheckpointError, match="version 7"):
+        checkpoint.progress(path)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
