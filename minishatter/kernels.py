@@ -8,7 +8,8 @@ The row passes work in place on an array that their caller owns. They alternate
 with matrix products, so they are serial: a parallel kernel would fight with the
 BLAS for the cores. Each is the forward and the tangent rule of one layer of
 layers.py with its batch statistics held; the twin in NumPy is in the docstring.
-Behind them two that cut an interval into pieces. Those of the convnets are in images/kernels.py.
+Behind them two that cut an interval into pieces. Those of the convnets are in images/kernels.py and
+images/channel_kernels.py.
 """
 
 import functools

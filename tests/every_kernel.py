@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from minishatter import kernels
-from minishatter.images import conv
+from minishatter.images import channel_kernels, conv, crelu_conv
 from minishatter.images import kernels as image_kernels
 
 SHAPES = [(4, 5, 7, 8), (3, 4, 4, 33), (2, 3, 5, 128)]  # channels, rows, cols, N
@@ -38,7 +38,8 @@ def layers(channels, dtype, rng):
     norm.params = {"scale": rng.uniform(0.5, 2.0, channels).astype(dtype),
                    "shift": rng.standard_normal(channels).astype(dtype)}
     return {"convolution": conv.Conv2d(W, rng.standard_normal(len(W)).astype(dtype)), "ReLU": conv.ReLU2d(),
-            "strides": conv.Conv2d(W, stride=2), "CReLU": conv.CReLU2d(), "BatchNorm": norm}
+            "strides": conv.Conv2d(W, stride=2), "CReLU": conv.CReLU2d(), "BatchNorm": norm,
+            "pairs": crelu_conv.CReLUConv2d(np.concatenate([W, -W[:, ::-1]], axis=1))}
 
 
 def image_passes():
@@ -54,8 +55,8 @@ def image_passes():
 
 
 def compiled():
-    """All compiled functions of the two modules of kernels; a parallel one stands behind the function that calls it."""
-    own = [value for module in (kernels, image_kernels) for value in vars(module).values()
+    """All compiled functions of the modules of kernels; a parallel one stands behind the function that calls it."""
+    own = [value for module in (kernels, image_kernels, channel_kernels) for value in vars(module).values()
            if getattr(value, "__module__", None) == module.__name__]
     behind = [next((cell.cell_contents for cell in getattr(value, "__closure__", None) or ()
                     if hasattr(cell.cell_contents, "py_func")), value) for value in own]

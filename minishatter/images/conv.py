@@ -12,7 +12,8 @@ import numpy as np
 
 from .. import arguments
 from ..layers import BatchNorm, BatchNormCache, CReLU, Grads, Layer, ReLU, ReLUCache
-from . import kernels, vectors
+from . import channel_kernels, kernels, vectors
+from .vectors import runs
 
 
 class ConvCache(NamedTuple):
@@ -30,6 +31,9 @@ class Conv2d(Layer):
     keeps the size at stride 1 (half the filter, which must be odd).
     """
 
+    _halves = 1  # of W, for one channel of x
+    _correlate_weights = staticmethod(kernels.correlate_weights)
+
     def __init__(self, W: np.ndarray, b: np.ndarray | None = None, stride: int = 1, padding: int | None = None):
         W = arguments.array("W", W, ndim=4)
         b = np.zeros(len(W), W.dtype) if b is None else arguments.array("b", b, ndim=1)
@@ -45,8 +49,8 @@ class Conv2d(Layer):
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, ConvCache]:
         W, b = self.params["W"], self.params["b"]
-        if x.ndim != 4 or x.shape[0] != W.shape[1]:
-            raise ValueError(f"{self} expects x of shape ({W.shape[1]}, rows, cols, N), got {x.shape}; "
+        if x.ndim != 4 or x.shape[0] * self._halves != W.shape[1]:
+            raise ValueError(f"{self} expects x of shape ({W.shape[1] // self._halves}, rows, cols, N), got {x.shape}; "
                              "do the layers chain? (a CReLU doubles the number of channels)")
         return self._map(x, b), ConvCache(x)
 
@@ -56,7 +60,7 @@ class Conv2d(Layer):
     def backward(self, dy: np.ndarray, cache: ConvCache) -> tuple[np.ndarray, Grads]:
         W, x, dy = self.params["W"], vectors.filled(cache.x), vectors.filled(dy.astype(cache.x.dtype, copy=False))
         dW, db = np.empty_like(W), np.empty_like(self.params["b"])
-        kernels.correlate_weights(x, dy, dW, *self._reads(x.shape[1:3], dy.shape[1:3]))
+        self._correlate_weights(x, dy, dW, *self._reads(x.shape[1:3], dy.shape[1:3]))
         kernels.add_images(dy, db)
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
         spread = (kernels.reads(n, m, taps, 1, taps - 1 - self.padding, self.stride)
@@ -82,7 +86,8 @@ class Conv2d(Layer):
 
     def __repr__(self):
         outs, channels, rows, cols = self.params["W"].shape
-        return f"Conv2d({channels}, {outs}, {rows} x {cols}{f', stride {self.stride}' if self.stride > 1 else ''})"
+        stride = f", stride {self.stride}" if self.stride > 1 else ""
+        return f"{type(self).__name__}({channels // self._halves}, {outs}, {rows} x {cols}{stride})"
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
@@ -134,11 +139,6 @@ class PerPixel(Layer):
         return f"PerPixel({self.layer!r})"
 
 
-def _runs(x: np.ndarray) -> np.ndarray:
-    """Images (channels, rows, cols, N) as runs (channels, rows * cols * N), contiguous, for the kernels."""
-    return np.ascontiguousarray(x).reshape(len(x), -1)
-
-
 def _check_images(layer, x):
     if x.ndim != 4:
         raise ValueError(f"{layer} expects images (channels, rows, cols, N), got shape {x.shape}")
@@ -150,12 +150,12 @@ class ReLU2d(ReLU):
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, ReLUCache]:
         _check_images(self, x)
         y = vectors.empty(x.shape, x.dtype)
-        kernels.rectify(_runs(x), _runs(y))
+        channel_kernels.rectify(runs(x), runs(y))
         return y, ReLUCache(y)
 
     def backward(self, dy: np.ndarray, cache: ReLUCache) -> tuple[np.ndarray, Grads]:
         dx = vectors.empty(dy.shape, dy.dtype)
-        kernels.rectify_back(_runs(dy), _runs(cache.y), _runs(dx))
+        channel_kernels.rectify_back(runs(dy), runs(cache.y), runs(dx))
         return dx, {}
 
 
@@ -180,7 +180,7 @@ class CReLU2d(PerPixel):
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, CReLU2dCache]:
         _check_images(self, x)
         y = vectors.empty((2 * len(x), *x.shape[1:]), x.dtype)
-        kernels.rectify_halves(_runs(x), _runs(y))
+        channel_kernels.rectify_halves(runs(x), runs(y))
         return y, CReLU2dCache(y)
 
     def tangent(self, t: np.ndarray, cache: CReLU2dCache) -> np.ndarray:
@@ -188,7 +188,7 @@ class CReLU2d(PerPixel):
 
     def backward(self, dy: np.ndarray, cache: CReLU2dCache) -> tuple[np.ndarray, Grads]:
         dx = vectors.empty((len(dy) // 2, *dy.shape[1:]), dy.dtype)
-        kernels.rectify_halves_back(_runs(dy), _runs(cache.y), _runs(dx))
+        channel_kernels.rectify_halves_back(runs(dy), runs(cache.y), runs(dx))
         return dx, {}
 
     def freeze(self, x: np.ndarray) -> Layer:
@@ -210,10 +210,8 @@ class BatchNorm2d(PerPixel):
         scale, shift = self.params["scale"], self.params["shift"]
         if x.ndim != 4 or len(x) != scale.size:
             raise ValueError(f"{self} expects x of shape ({scale.size}, rows, cols, N), got {x.shape}")
-        x = np.ascontiguousarray(x)
         y, xhat, std = vectors.empty(x.shape, x.dtype), vectors.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
-        runs = [array.reshape(len(x), -1) for array in (x, y, xhat)]
-        kernels.normalise_images(*runs, std, scale, shift, self.layer.eps)
+        channel_kernels.normalise_images(runs(x), runs(y), runs(xhat), std, scale, shift, self.layer.eps)
         if not np.isfinite(std).all() or not std.all():
             raise ValueError(f"{self}: the variance of a channel overflowed, or is 0 with eps = 0")
         return y, BatchNormCache(_rows(xhat), std)
@@ -221,8 +219,7 @@ class BatchNorm2d(PerPixel):
     def backward(self, dy: np.ndarray, cache: BatchNormCache) -> tuple[np.ndarray, Grads]:
         xhat, std = cache
         dx, d_scale, d_shift = vectors.empty(dy.shape, xhat.dtype), np.empty_like(std), np.empty_like(std)
-        runs = [np.ascontiguousarray(dy).reshape(len(dy), -1), xhat.T]
-        kernels.normalise_images_back(*runs, std, self.params["scale"], dx.reshape(len(dx), -1), d_scale, d_shift)
+        channel_kernels.normalise_images_back(runs(dy), xhat.T, std, self.params["scale"], runs(dx), d_scale, d_shift)
         return dx, {"scale": d_scale, "shift": d_shift}
 
     def __repr__(self) -> str:

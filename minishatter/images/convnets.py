@@ -5,7 +5,6 @@
     flat_convnet    nets of one width without reductions, of the convnet figure
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +14,11 @@ from ..compose import Chain, Sum
 from ..init import he, looks_linear, orthogonal
 from ..layers import Dense, Identity, Layer
 from .conv import BatchNorm2d, Conv2d, CReLU2d, Flatten, ReLU2d
+from .crelu_conv import CReLUConv2d
 from .filters import as_filters, delta_orthogonal
 
 IMAGE = (3, 32, 32)
-ACTIVATIONS: dict[str, Callable[[], Layer]] = {"relu": ReLU2d, "crelu": CReLU2d, "linear": Identity}
+ACTIVATIONS = ("relu", "crelu", "linear")
 
 
 def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str | None = None, init: str = "he",
@@ -44,11 +44,13 @@ def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str
             W = _he(channels, conv.outs, rng, 1.0 if place == 0 else gain)
         else:
             W = delta_orthogonal(channels, conv.outs, 3, rng, mirrored=halves == 2 and place > 0)
-        layers.append(Conv2d(W, stride=conv.stride))
+        layers.append((Conv2d if channels == conv.channels else CReLUConv2d)(W, stride=conv.stride))
         if norm == "batch":
             layers.append(BatchNorm2d(conv.outs))
-        if activation != "linear":
-            layers.append(ACTIVATIONS[activation]())
+        if activation == "relu":
+            layers.append(ReLU2d())
+    if activation == "crelu":
+        layers.append(CReLU2d())  # the others are in the convolutions behind them
     features = halves * conv.outs * 4  # 2 x 2 pixels are left
     if init == "he":
         W = he(features, classes, rng, gain)

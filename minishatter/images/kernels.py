@@ -1,4 +1,4 @@
-"""The numba kernels of the convnets: convolution, rectifiers and batch normalisation over images.
+"""The numba kernels of convolution. (Those of rectifiers and batch normalisation are in channel_kernels.py.)
 
 Images have the shape (channels, rows, cols, N), the batch last: a pixel of a channel is one contiguous run over the
 batch. Convolution goes along it by the vectors of vectors.py, and keeps its sums in registers; y is touched only when
@@ -15,12 +15,9 @@ import numpy as np
 from numba import prange
 
 from ..kernels import compiled, threading_layer
-from .vectors import add_product, add_up, empty, fill, lanes, load, load_double, store
+from .vectors import add_product, add_up, empty, fill, lanes, load, pick, store
 
 TURN = threading.Lock()
-ONE = np.ones(1)  # tells `fill` that the vector is one of double precision
-DOUBLES = lanes(ONE)
-BLOCK = 4 * DOUBLES  # four sums at a time, for none to wait for another
 
 
 def kernel(function):
@@ -60,12 +57,18 @@ def reads(outputs, inputs, taps, stride, padding, spacing):
 
 
 def correlation(x, W, b, row_of, col_of):
-    """A new y[o, i, j, n] = b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n]."""
-    outs, channels, *taps = W.shape
-    fours = -(-outs // 4)
-    whole, biases = np.zeros((4 * fours, channels, *taps), W.dtype), np.zeros((fours, 4), W.dtype)
-    whole[:outs], biases.reshape(-1)[:outs] = W, b
-    blocks = np.ascontiguousarray(whole.reshape(fours, 4, channels, *taps).transpose(0, 3, 4, 2, 1))
+    """A new y[o, i, j, n] = b[o] + sum over c, p, q of W[o, c, p, q] x[c, row_of[i, p], col_of[j, q], n].
+
+    Where W has twice the channels of x, the same of CReLU(x): of max(x, 0), then of max(-x, 0).
+    """
+    (outs, _, *taps), channels = W.shape, len(x)
+    halves, fours = W.shape[1] // channels, -(-outs // 4)
+    whole, biases = np.zeros((halves, 4 * fours, channels, *taps), W.dtype), np.zeros((fours, 4), W.dtype)
+    for half, sign in zip(range(halves), (1, -1)):
+        whole[half, :outs] = sign * W[:, half * channels:(half + 1) * channels]
+    biases.reshape(-1)[:outs] = b
+    whole = whole.reshape(halves, fours, 4, channels, *taps).transpose(1, 4, 5, 3, 0, 2)
+    blocks = np.ascontiguousarray(whole).reshape(fours, *taps, channels, 4 * halves)
     y = empty((outs, len(row_of), len(col_of), x.shape[3]), x.dtype)
     correlate(x, blocks, biases, y, row_of, col_of)
     return y
@@ -75,10 +78,11 @@ def correlation(x, W, b, row_of, col_of):
 def correlate(x, W, b, y, row_of, col_of):
     """The loops of `correlation`: W (blocks, tap rows, tap cols, channels, 4) and b (blocks, 4) hold the outs by fours.
 
-    Four outs by two vectors stay in registers. The rows of x that a row of y sees are first copied
-    together: their channels lie a power of two apart in x, where few of them fit into a cache at a time.
+    For CReLU(x) W has 8 instead of 4: those of max(x, 0), and those of max(-x, 0) times -1. The rows of x that a row
+    of y sees are first copied together: their channels lie a power of two apart in x, where few of them fit into a
+    cache at a time.
     """
-    blocks, tap_rows, tap_cols, channels, _ = W.shape
+    blocks, tap_rows, _, channels, width = W.shape
     (outs, rows, cols, N), x_cols, line = y.shape, x.shape[2], 2 * lanes(x)
     for i in prange(rows):
         flat_y, seen = y.reshape(-1), np.empty(tap_rows * x_cols * channels * line, x.dtype)
@@ -86,31 +90,65 @@ def correlate(x, W, b, y, row_of, col_of):
             n1 = min(n + lanes(x), N - lanes(x))  # an odd last vector is computed twice
             gather(x, row_of[i], n, n1, seen)
             for k in range(blocks):
-                w, bias = W[k].reshape(-1), b[k]
+                w = W[k].reshape(-1)
                 for j in range(cols):
-                    y0, y1, y2, y3 = fill(x, bias[0]), fill(x, bias[1]), fill(x, bias[2]), fill(x, bias[3])
-                    z0, z1, z2, z3 = y0, y1, y2, y3
-                    for p in range(tap_rows):
-                        for q in range(tap_cols):
-                            if row_of[i, p] < 0 or col_of[j, q] < 0:
-                                continue
-                            at, tap = (p * x_cols + col_of[j, q]) * channels, (p * tap_cols + q) * channels
-                            for c in range(channels):
-                                u, v = load(seen, (at + c) * line), load(seen, (at + c) * line + lanes(x))
-                                to = 4 * (tap + c)
-                                weight = fill(x, w[to])
-                                y0, z0 = add_product(y0, weight, u), add_product(z0, weight, v)
-                                weight = fill(x, w[to + 1])
-                                y1, z1 = add_product(y1, weight, u), add_product(z1, weight, v)
-                                weight = fill(x, w[to + 2])
-                                y2, z2 = add_product(y2, weight, u), add_product(z2, weight, v)
-                                weight = fill(x, w[to + 3])
-                                y3, z3 = add_product(y3, weight, u), add_product(z3, weight, v)
-                    for h, (low, high) in enumerate(((y0, z0), (y1, z1), (y2, z2), (y3, z3))):
+                    if width == 4:
+                        sums = four_sums(x, seen, w, b[k], row_of[i], col_of[j])
+                    else:
+                        sums = four_sums_of_pairs(x, seen, w, b[k], row_of[i], col_of[j])
+                    for h, (low, high) in enumerate(sums):
                         if 4 * k + h < outs:
                             to = (((4 * k + h) * rows + i) * cols + j) * N
                             store(flat_y, to + n, low)
                             store(flat_y, to + n1, high)
+
+
+@compiled
+def four_sums(x, seen, w, b, rows, cols):
+    """Four outs of a pixel of y, by two vectors each, which stay in registers; `seen` as `gather` leaves it."""
+    (channels, _, x_cols, _), line = x.shape, 2 * lanes(x)
+    y0, y1, y2, y3 = fill(x, b[0]), fill(x, b[1]), fill(x, b[2]), fill(x, b[3])
+    z0, z1, z2, z3 = y0, y1, y2, y3
+    for p in range(len(rows)):
+        for q in range(len(cols)):
+            if rows[p] < 0 or cols[q] < 0:
+                continue
+            at, to = (p * x_cols + cols[q]) * channels * line, (p * len(cols) + q) * channels * 4
+            for c in range(channels):
+                u, v = load(seen, at + c * line), load(seen, at + c * line + lanes(x))
+                weight = fill(x, w[to + 4 * c])
+                y0, z0 = add_product(y0, weight, u), add_product(z0, weight, v)
+                weight = fill(x, w[to + 4 * c + 1])
+                y1, z1 = add_product(y1, weight, u), add_product(z1, weight, v)
+                weight = fill(x, w[to + 4 * c + 2])
+                y2, z2 = add_product(y2, weight, u), add_product(z2, weight, v)
+                weight = fill(x, w[to + 4 * c + 3])
+                y3, z3 = add_product(y3, weight, u), add_product(z3, weight, v)
+    return (y0, z0), (y1, z1), (y2, z2), (y3, z3)
+
+
+@compiled
+def four_sums_of_pairs(x, seen, w, b, rows, cols):
+    """`four_sums` for CReLU(x): of a pair one is 0, so the sign of x picks the weight of the other."""
+    (channels, _, x_cols, _), line = x.shape, 2 * lanes(x)
+    y0, y1, y2, y3 = fill(x, b[0]), fill(x, b[1]), fill(x, b[2]), fill(x, b[3])
+    z0, z1, z2, z3 = y0, y1, y2, y3
+    for p in range(len(rows)):
+        for q in range(len(cols)):
+            if rows[p] < 0 or cols[q] < 0:
+                continue
+            at, to = (p * x_cols + cols[q]) * channels * line, (p * len(cols) + q) * channels * 8
+            for c in range(channels):
+                u, v = load(seen, at + c * line), load(seen, at + c * line + lanes(x))
+                up, down = fill(x, w[to + 8 * c]), fill(x, w[to + 8 * c + 4])
+                y0, z0 = add_product(y0, pick(u, up, down), u), add_product(z0, pick(v, up, down), v)
+                up, down = fill(x, w[to + 8 * c + 1]), fill(x, w[to + 8 * c + 5])
+                y1, z1 = add_product(y1, pick(u, up, down), u), add_product(z1, pick(v, up, down), v)
+                up, down = fill(x, w[to + 8 * c + 2]), fill(x, w[to + 8 * c + 6])
+                y2, z2 = add_product(y2, pick(u, up, down), u), add_product(z2, pick(v, up, down), v)
+                up, down = fill(x, w[to + 8 * c + 3]), fill(x, w[to + 8 * c + 7])
+                y3, z3 = add_product(y3, pick(u, up, down), u), add_product(z3, pick(v, up, down), v)
+    return (y0, z0), (y1, z1), (y2, z2), (y3, z3)
 
 
 @compiled
@@ -171,6 +209,53 @@ def correlate_weights(x, dy, dW, row_of, col_of):
 
 
 @kernel
+def correlate_weights_of_pairs(x, dy, dW, row_of, col_of):
+    """`correlate_weights` for CReLU(x): dW has twice the channels of x, those of max(x, 0), then those of max(-x, 0).
+
+    Three outs by two channels share a pass, so that a vector of x serves both halves: u for the first channel's,
+    v for the second's, w and z for the halves of those below 0.
+    """
+    outs, _, tap_rows, tap_cols = dW.shape
+    channels, (_, rows, cols, N) = len(x), dy.shape
+    columns = -(-channels // 2)
+    for task in prange(-(-outs // 3) * columns):
+        o, c = task // columns * 3, task % columns * 2
+        o1, o2, c1 = min(o + 1, outs - 1), min(o + 2, outs - 1), min(c + 1, channels - 1)
+        flat_x, flat_dy, zero = x.reshape(-1), dy.reshape(-1), fill(x, 0.0)
+        plane, dy_plane = x.shape[1] * x.shape[2] * N, rows * cols * N
+        for k in (c, c1, channels + c, channels + c1):
+            dW[o:o + 3, k] = 0
+        for i in range(rows):
+            for left in range(0, cols, 8):
+                for p in range(tap_rows):
+                    for q in range(tap_cols):
+                        u0 = u1 = u2 = v0 = v1 = v2 = w0 = w1 = w2 = z0 = z1 = z2 = zero
+                        for j in range(left, min(left + 8, cols)):
+                            r, s = row_of[i, p], col_of[j, q]
+                            if r < 0 or s < 0:
+                                continue
+                            for n in range(0, N, lanes(x)):
+                                at, to = (r * x.shape[2] + s) * N + n, (i * cols + j) * N + n
+                                first, second = load(flat_x, at + c * plane), load(flat_x, at + c1 * plane)
+                                u, w = pick(first, first, zero), pick(first, zero, first)
+                                v, z = pick(second, second, zero), pick(second, zero, second)
+                                d = load(flat_dy, to + o * dy_plane)
+                                u0, w0 = add_product(u0, d, u), add_product(w0, d, w)
+                                v0, z0 = add_product(v0, d, v), add_product(z0, d, z)
+                                d = load(flat_dy, to + o1 * dy_plane)
+                                u1, w1 = add_product(u1, d, u), add_product(w1, d, w)
+                                v1, z1 = add_product(v1, d, v), add_product(z1, d, z)
+                                d = load(flat_dy, to + o2 * dy_plane)
+                                u2, w2 = add_product(u2, d, u), add_product(w2, d, w)
+                                v2, z2 = add_product(v2, d, v), add_product(z2, d, z)
+                        for k, sums in enumerate((((u0, w0), (v0, z0)), ((u1, w1), (v1, z1)), ((u2, w2), (v2, z2)))):
+                            for h, (up, down) in enumerate(sums):
+                                if o + k < outs and c + h < channels:
+                                    dW[o + k, c + h, p, q] += add_up(up)
+                                    dW[o + k, channels + c + h, p, q] -= add_up(down)
+
+
+@kernel
 def add_images(dy, db):
     """db[o] <- sum over i, j, n of dy[o, i, j, n]."""
     for o in prange(len(dy)):
@@ -178,123 +263,3 @@ def add_images(dy, db):
         for at in range(0, run.size, lanes(dy)):
             total = add_product(total, fill(dy, 1.0), load(run, at))
         db[o] = add_up(total)
-
-
-# Rectifiers. One channel is one contiguous run over pixels and batch, here and below.
-
-
-@kernel
-def rectify(x, y):
-    """ReLU for runs (channels, M): y <- max(x, 0); NaN stays NaN."""
-    for c in prange(len(x)):
-        for m in range(x.shape[1]):
-            y[c, m] = x.dtype.type(0) if x[c, m] <= 0 else x[c, m]
-
-
-@kernel
-def rectify_back(dy, y, dx):
-    """ReLU's backward rule for runs (channels, M): dx <- dy where y > 0, else 0."""
-    for c in prange(len(dy)):
-        for m in range(dy.shape[1]):
-            dx[c, m] = dy[c, m] if y[c, m] > 0 else dy.dtype.type(0)
-
-
-@kernel
-def rectify_halves(x, y):
-    """CReLU for runs x (channels, M): y[c] <- max(x[c], 0), y[channels + c] <- max(-x[c], 0); NaN stays NaN."""
-    channels, M = x.shape
-    for c in prange(channels):
-        for m in range(M):
-            y[c, m] = x.dtype.type(0) if x[c, m] <= 0 else x[c, m]
-            y[channels + c, m] = x.dtype.type(0) if x[c, m] >= 0 else -x[c, m]
-
-
-@kernel
-def rectify_halves_back(dy, y, dx):
-    """CReLU's backward rule: dx[c] <- dy[c] where y[c] > 0, else -dy[channels + c]."""
-    channels, M = dx.shape
-    for c in prange(channels):
-        for m in range(M):
-            dx[c, m] = dy[c, m] if y[c, m] > 0 else -dy[channels + c, m]
-
-
-# Batch normalisation. Sums are in double precision, by the vectors of a run and then, one by one, what is left of it.
-
-
-@compiled
-def sum_of(run):
-    """The sum of the numbers of a run."""
-    total, size, step = 0.0, run.size // BLOCK * BLOCK, DOUBLES
-    one = fill(ONE, 1.0)
-    s0 = s1 = s2 = s3 = fill(ONE, 0.0)
-    for m in range(0, size, BLOCK):
-        s0, s1 = add_product(s0, one, load_double(run, m)), add_product(s1, one, load_double(run, m + step))
-        s2 = add_product(s2, one, load_double(run, m + 2 * step))
-        s3 = add_product(s3, one, load_double(run, m + 3 * step))
-    for m in range(size, run.size):
-        total += run[m]
-    return add_up(s0) + add_up(s1) + add_up(s2) + add_up(s3) + total
-
-
-@compiled
-def sum_of_squares(run, mean):
-    """The sum of (x - mean)^2 over the numbers x of a run."""
-    total, size, step = 0.0, run.size // BLOCK * BLOCK, DOUBLES
-    one, shift = fill(ONE, 1.0), fill(ONE, -mean)
-    s0 = s1 = s2 = s3 = fill(ONE, 0.0)
-    for m in range(0, size, BLOCK):
-        x0, x1 = load_double(run, m), load_double(run, m + step)
-        x2, x3 = load_double(run, m + 2 * step), load_double(run, m + 3 * step)
-        x0, x1 = add_product(shift, one, x0), add_product(shift, one, x1)
-        x2, x3 = add_product(shift, one, x2), add_product(shift, one, x3)
-        s0, s1 = add_product(s0, x0, x0), add_product(s1, x1, x1)
-        s2, s3 = add_product(s2, x2, x2), add_product(s3, x3, x3)
-    for m in range(size, run.size):
-        total += (run[m] - mean) ** 2
-    return add_up(s0) + add_up(s1) + add_up(s2) + add_up(s3) + total
-
-
-@compiled
-def sum_and_product(run, other):
-    """The sums of x and of x y over two runs."""
-    total, product, size, step = 0.0, 0.0, run.size // BLOCK * BLOCK, DOUBLES
-    one = fill(ONE, 1.0)
-    s0 = s1 = s2 = s3 = p0 = p1 = p2 = p3 = fill(ONE, 0.0)
-    for m in range(0, size, BLOCK):
-        x0, x1 = load_double(run, m), load_double(run, m + step)
-        x2, x3 = load_double(run, m + 2 * step), load_double(run, m + 3 * step)
-        s0, p0 = add_product(s0, one, x0), add_product(p0, x0, load_double(other, m))
-        s1, p1 = add_product(s1, one, x1), add_product(p1, x1, load_double(other, m + step))
-        s2, p2 = add_product(s2, one, x2), add_product(p2, x2, load_double(other, m + 2 * step))
-        s3, p3 = add_product(s3, one, x3), add_product(p3, x3, load_double(other, m + 3 * step))
-    for m in range(size, run.size):
-        total += run[m]
-        product += np.float64(run[m]) * other[m]
-    total += add_up(s0) + add_up(s1) + add_up(s2) + add_up(s3)
-    return total, product + add_up(p0) + add_up(p1) + add_up(p2) + add_up(p3)
-
-
-@kernel
-def normalise_images(x, y, xhat, std, scale, shift, eps):
-    """BatchNorm for runs x (channels, M): xhat <- (x - mean) / std, y <- scale xhat + shift, std (channels,)."""
-    channels, M = x.shape
-    for c in prange(channels):
-        mean = x.dtype.type(sum_of(x[c]) / M)
-        std[c] = (sum_of_squares(x[c], np.float64(mean)) / M + eps) ** 0.5
-        inverse = x.dtype.type(1.0 / std[c])
-        for m in range(M):
-            xhat[c, m] = (x[c, m] - mean) * inverse
-            y[c, m] = scale[c] * xhat[c, m] + shift[c]
-
-
-@kernel
-def normalise_images_back(dy, xhat, std, scale, dx, d_scale, d_shift):
-    """BatchNorm's backward rule: dx = scale / std (dy - mean dy - xhat mean(xhat dy)), d_scale, d_shift the sums."""
-    channels, M = dy.shape
-    for c in prange(channels):
-        total, product = sum_and_product(dy[c], xhat[c])
-        d_shift[c], d_scale[c] = total, product
-        gain = dy.dtype.type(scale[c] / std[c])
-        mean, slope = dy.dtype.type(total / M), dy.dtype.type(product / M)
-        for m in range(M):
-            dx[c, m] = gain * (dy[c, m] - mean - xhat[c, m] * slope)

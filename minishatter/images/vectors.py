@@ -48,6 +48,11 @@ def filled(x):
     return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)]) if missing else np.ascontiguousarray(x)
 
 
+def runs(x):
+    """Images (channels, rows, cols, N) as runs (channels, rows * cols * N), contiguous: a channel is one run."""
+    return np.ascontiguousarray(x).reshape(len(x), -1)
+
+
 def empty(shape, dtype):
     """A new array that starts on a cache line, 64 bytes: vectors across two lines are loaded at half the speed."""
     size = int(np.prod(shape)) * dtype.itemsize
@@ -126,6 +131,17 @@ def add_product(total, a, b):
 def _add_product(context, builder, signature, arguments):
     total, a, b = arguments
     return builder.fadd(total, builder.fmul(a, b, flags=("contract",)), flags=("contract",))  # one, rounded once
+
+
+def pick(x, a, b):
+    """The vector a where x > 0, else b, number by number."""
+    return np.where(x > 0, a, b)
+
+
+@instruction(pick, lambda x, a, b: x, Vector, Vector, Vector)
+def _pick(context, builder, signature, arguments):
+    x, a, b = arguments
+    return builder.select(builder.fcmp_ordered(">", x, ir.Constant(x.type, [0.0] * x.type.count)), a, b)
 
 
 def add_up(vector):
