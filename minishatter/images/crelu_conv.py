@@ -46,7 +46,7 @@ class CReLUConv2d(Conv2d):
         return super().tangent(np.concatenate([t, -t]) * cache.active, cache)
 
     def backward(self, dy: np.ndarray, cache: Any) -> tuple[np.ndarray, Grads]:
-        d_halves, grads = super().backward(dy, cache)
+        d_halves, d_params = super().backward(dy, cache)
         dx = vectors.empty(cache.x.shape, d_halves.dtype)
         channel_kernels.rectify_halves_back(runs(d_halves), runs(cache.x), runs(dx))
-        return dx, grads
+        return dx, d_params
