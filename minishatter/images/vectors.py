@@ -4,6 +4,8 @@ numba has no type for what a register holds, so here is one, with the functions 
 first as Python, which is its definition (and runs without the JIT), then as the instruction numba emits for it.
 """
 
+import math
+
 import numpy as np
 from llvmlite import binding, ir  # comes with numba
 from numba import types
@@ -55,10 +57,8 @@ def runs(x):
 
 def empty(shape, dtype):
     """A new array that starts on a cache line, 64 bytes: vectors across two lines are loaded at half the speed."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    room = np.empty(size + 63, np.uint8)
-    start = -room.ctypes.data % 64
-    return room[start:start + size].view(dtype).reshape(shape)
+    room = np.empty(math.prod(shape) * dtype.itemsize + 63, np.uint8)
+    return np.ndarray(shape, dtype, room, -room.ctypes.data % 64)
 
 
 @instruction(lanes, lambda array: types.intp, types.Array)
