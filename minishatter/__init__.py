@@ -29,5 +29,5 @@ READING_ORDER = (
     "arguments", "layers", "norms", "pointwise", "compose", "init", "nets", "check", "kernels", "duals", "gradients",
     "intervals", "stats", "probe", "theory", "correlation_maps", "wide", "tangent_kernel", "regions", "look", "files",
     "sweep", "plot", "running", "report", "explore", "film", "images.vectors", "images.kernels",
-    "images.channel_kernels", "images.conv", "images.crelu_conv", "images.filters", "images.convnets",
+    "images.channel_kernels", "images.conv", "images.fused", "images.filters", "images.convnets",
     "images.clusters", "images.download", "images.data", "images.checkpoint", "images.schedules", "images.train")

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from minishatter import kernels
-from minishatter.images import channel_kernels, conv, crelu_conv
+from minishatter.images import channel_kernels, conv, fused
 from minishatter.images import kernels as image_kernels
 
 SHAPES = [(4, 5, 7, 8), (3, 4, 4, 33), (2, 3, 5, 128)]  # channels, rows, cols, N
@@ -34,12 +34,14 @@ def row_passes():
 def layers(channels, dtype, rng):
     """The layers whose rules are kernels, with random parameters: what they are to see, and the layer."""
     W = rng.standard_normal((2 * channels + 1, channels, 3, 3)).astype(dtype)
-    norm = conv.BatchNorm2d(channels)
+    norm, rectified = conv.BatchNorm2d(channels), fused.BatchNormReLU2d(channels)
     norm.params = {"scale": rng.uniform(0.5, 2.0, channels).astype(dtype),
                    "shift": rng.standard_normal(channels).astype(dtype)}
+    rectified.params = norm.params
     return {"convolution": conv.Conv2d(W, rng.standard_normal(len(W)).astype(dtype)), "ReLU": conv.ReLU2d(),
             "strides": conv.Conv2d(W, stride=2), "CReLU": conv.CReLU2d(), "BatchNorm": norm,
-            "pairs": crelu_conv.CReLUConv2d(np.concatenate([W, -W[:, ::-1]], axis=1))}
+            "BatchNorm, ReLU": rectified,
+            "CReLU, convolution": fused.CReLUConv2d(np.concatenate([W, -W[:, ::-1]], axis=1))}
 
 
 def image_passes():

@@ -18,8 +18,7 @@ from minishatter import (arguments, check, compose, correlation_maps, explore, f
                          intervals, layers, look, nets, norms, plot, pointwise, probe, regions, report, running,
                          stats, sweep, tangent_kernel, theory, wide)
 from minishatter.compose import Chain, Sum
-from minishatter.images import (checkpoint, clusters, conv, convnets, crelu_conv, data, download, filters, schedules,
-                                train)
+from minishatter.images import checkpoint, clusters, conv, convnets, data, download, filters, fused, schedules, train
 from minishatter.intervals import Interval
 from minishatter.layers import Affine, BatchNorm, Center, CReLU, Dense, Identity, PReLU, ReLU
 from tests import cells
@@ -704,10 +703,11 @@ CONV = [
     bad("padding missing for an even kernel", conv.Conv2d, np.ones((2, 3, 2, 2))),
     bad("x of other channels", conv.Conv2d(np.ones((2, 3, 3, 3))).forward, np.ones((2, 5, 5, 1))),
     bad("x of bytes", conv.Conv2d(np.ones((2, 3, 3, 3))).forward, np.ones((3, 5, 5, 1), np.uint8)),
-    bad("W of an odd number of channels", crelu_conv.CReLUConv2d, np.ones((2, 3, 3, 3))),
-    bad("x of other channels", crelu_conv.CReLUConv2d(np.ones((2, 4, 3, 3))).forward, np.ones((4, 5, 5, 1))),
+    bad("W of an odd number of channels", fused.CReLUConv2d, np.ones((2, 3, 3, 3))),
+    bad("x of other channels", fused.CReLUConv2d(np.ones((2, 4, 3, 3))).forward, np.ones((4, 5, 5, 1))),
     bad("x of other channels", conv.BatchNorm2d(3).forward, np.ones((2, 5, 5, 1))),
     bad("units zero", conv.BatchNorm2d, 0),
+    bad("x of other channels", fused.BatchNormReLU2d(3).forward, np.ones((2, 5, 5, 1))),
     bad("layer a class", conv.PerPixel, ReLU),
     bad("images a batch of units", conv.PerPixel(CReLU()).forward, ONES),
     bad("images a batch of units", conv.ReLU2d().forward, ONES),
@@ -819,7 +819,7 @@ def public():
     """The functions and classes that a module defines itself, other than errors and NamedTuples."""
     for module in (arguments, layers, norms, pointwise, compose, init, nets, check, gradients, intervals, stats, probe,
                    regions, theory, correlation_maps, wide, tangent_kernel, look, explore, film, sweep, files, running,
-                   report, plot, conv, crelu_conv, filters, convnets, schedules, train, checkpoint, clusters, data,
+                   report, plot, conv, fused, filters, convnets, schedules, train, checkpoint, clusters, data,
                    download):
         for name, thing in vars(module).items():
             mine = getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")

@@ -110,16 +110,21 @@ def sum_and_product(run, other):
 
 
 @kernel
-def normalise_images(x, y, xhat, std, scale, shift, eps):
-    """BatchNorm for runs x (channels, M): xhat <- (x - mean) / std, y <- scale xhat + shift, std (channels,)."""
+def normalise_images(x, y, xhat, std, scale, shift, eps, least):
+    """BatchNorm for runs x (channels, M): xhat <- (x - mean) / std, y <- max(scale xhat + shift, least).
+
+    std (channels,); least is 0 with a ReLU, else -inf; NaN stays NaN.
+    """
     channels, M = x.shape
+    least = x.dtype.type(least)
     for c in prange(channels):
         mean = x.dtype.type(sum_of(x[c]) / M)
         std[c] = (sum_of_squares(x[c], np.float64(mean)) / M + eps) ** 0.5
         inverse = x.dtype.type(1.0 / std[c])
         for m in range(M):
-            xhat[c, m] = (x[c, m] - mean) * inverse
-            y[c, m] = scale[c] * xhat[c, m] + shift[c]
+            normalised = (x[c, m] - mean) * inverse
+            value = scale[c] * normalised + shift[c]
+            xhat[c, m], y[c, m] = normalised, least if value <= least else value
 
 
 @kernel
@@ -129,7 +134,20 @@ def normalise_images_back(dy, xhat, std, scale, dx, d_scale, d_shift):
     for c in prange(channels):
         total, product = sum_and_product(dy[c], xhat[c])
         d_shift[c], d_scale[c] = total, product
-        gain = dy.dtype.type(scale[c] / std[c])
-        mean, slope = dy.dtype.type(total / M), dy.dtype.type(product / M)
+        gain, mean, slope = scale[c] / std[c], dy.dtype.type(total / M), dy.dtype.type(product / M)
         for m in range(M):
             dx[c, m] = gain * (dy[c, m] - mean - xhat[c, m] * slope)
+
+
+@kernel
+def normalise_rectified_back(dy, y, xhat, std, scale, dx, d_scale, d_shift):
+    """The same behind a ReLU with the output y: its rule first, while the channel is in the cache."""
+    channels, M = dy.shape
+    for c in prange(channels):
+        for m in range(M):
+            dx[c, m] = dy[c, m] if y[c, m] > 0 else dy.dtype.type(0)
+        total, product = sum_and_product(dx[c], xhat[c])
+        d_shift[c], d_scale[c] = total, product
+        gain, mean, slope = scale[c] / std[c], dy.dtype.type(total / M), dy.dtype.type(product / M)
+        for m in range(M):
+            dx[c, m] = gain * (dx[c, m] - mean - xhat[c, m] * slope)

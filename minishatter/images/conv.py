@@ -202,6 +202,7 @@ class BatchNorm2d(PerPixel):
     """PerPixel(BatchNorm), by kernels: the rules of BatchNorm stay its definition, forward and backward are fused."""
 
     layer: BatchNorm
+    _least = -np.inf  # of y
 
     def __init__(self, channels: int, eps: float = 1e-5):
         super().__init__(BatchNorm(channels, eps))
@@ -211,7 +212,7 @@ class BatchNorm2d(PerPixel):
         if x.ndim != 4 or len(x) != scale.size:
             raise ValueError(f"{self} expects x of shape ({scale.size}, rows, cols, N), got {x.shape}")
         y, xhat, std = vectors.empty(x.shape, x.dtype), vectors.empty(x.shape, x.dtype), np.empty(len(x), x.dtype)
-        channel_kernels.normalise_images(runs(x), runs(y), runs(xhat), std, scale, shift, self.layer.eps)
+        channel_kernels.normalise_images(runs(x), runs(y), runs(xhat), std, scale, shift, self.layer.eps, self._least)
         if not np.isfinite(std).all() or not std.all():
             raise ValueError(f"{self}: the variance of a channel overflowed, or is 0 with eps = 0")
         return y, BatchNormCache(_rows(xhat), std)

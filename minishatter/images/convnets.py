@@ -14,8 +14,8 @@ from ..compose import Chain, Sum
 from ..init import he, looks_linear, orthogonal
 from ..layers import Dense, Identity, Layer
 from .conv import BatchNorm2d, Conv2d, CReLU2d, Flatten, ReLU2d
-from .crelu_conv import CReLUConv2d
 from .filters import as_filters, delta_orthogonal
+from .fused import BatchNormReLU2d, CReLUConv2d
 
 IMAGE = (3, 32, 32)
 ACTIVATIONS = ("relu", "crelu", "linear")
@@ -45,10 +45,10 @@ def convnet(depth: int, filters: int = 8, *, activation: str = "relu", norm: str
         else:
             W = delta_orthogonal(channels, conv.outs, 3, rng, mirrored=halves == 2 and place > 0)
         layers.append((Conv2d if channels == conv.channels else CReLUConv2d)(W, stride=conv.stride))
-        if norm == "batch":
-            layers.append(BatchNorm2d(conv.outs))
         if activation == "relu":
-            layers.append(ReLU2d())
+            layers.append(BatchNormReLU2d(conv.outs) if norm else ReLU2d())
+        elif norm:
+            layers.append(BatchNorm2d(conv.outs))
     if activation == "crelu":
         layers.append(CReLU2d())  # the others are in the convolutions behind them
     features = halves * conv.outs * 4  # 2 x 2 pixels are left
@@ -71,11 +71,11 @@ def convresnet(depth: int, filters: int = 8, *, beta: float = 1.0, classes: int 
     layers: list[Layer] = [Conv2d(_he(stem.channels, stem.outs, rng, 1.0))]
     for conv in plan:
         if conv.stride == 2:
-            layers += [BatchNorm2d(conv.channels), ReLU2d(), Conv2d(_he(conv.channels, conv.outs, rng, 2.0), stride=2)]
+            layers += [BatchNormReLU2d(conv.channels), Conv2d(_he(conv.channels, conv.outs, rng, 2.0), stride=2)]
         elif conv.place % 2 == 0:  # the first of a pair, and the skip over both
             layers.append(_skip(conv.outs, beta, rng))
     outs = plan[-1].outs
-    return Chain(*layers, BatchNorm2d(outs), ReLU2d(), Flatten(), Dense(he(4 * outs, classes, rng)))
+    return Chain(*layers, BatchNormReLU2d(outs), Flatten(), Dense(he(4 * outs, classes, rng)))
 
 
 def flat_convnet(depth: int, filters: int = 8, *, skip: float = 1.0, beta: float | None = None, outputs: int = 1,
@@ -94,7 +94,7 @@ def flat_convnet(depth: int, filters: int = 8, *, skip: float = 1.0, beta: float
         layers: list[Layer] = []
         for place in range(depth):
             W = _he(filters if place else channels, filters, rng, 2.0 if place else 1.0)
-            layers += [Conv2d(W), BatchNorm2d(filters), ReLU2d()]
+            layers += [Conv2d(W), BatchNormReLU2d(filters)]
     else:
         if depth % 2:
             raise ValueError(f"depth must be even for a skip over every two convolutions, got {depth}")
@@ -134,5 +134,5 @@ def _he(channels, outs, rng, gain):
 def _skip(width, beta, rng, skip=1.0):
     """skip x + beta conv(relu(BN(conv(relu(BN(x))))))."""
     branch = [layer for _ in range(2)
-              for layer in (BatchNorm2d(width), ReLU2d(), Conv2d(_he(width, width, rng, 2.0)))]
+              for layer in (BatchNormReLU2d(width), Conv2d(_he(width, width, rng, 2.0)))]
     return Sum(Identity(), Chain(*branch), weights=(skip, beta))
