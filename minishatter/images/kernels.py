@@ -164,12 +164,21 @@ def gather(x, rows, n, n1, seen):
                     store(seen, to + lanes(x), load(flat_x, at + n1))
 
 
+@compiled
+def side_by_side(cols, j, right):
+    """How many of the cols of x that cols[j], cols[j + 1], ..., cols[right - 1] name stand side by side, from j on."""
+    run = 1
+    while j + run < right and cols[j] >= 0 and cols[j + run] == cols[j] + run:
+        run += 1
+    return run
+
+
 @kernel
 def correlate_weights(x, dy, dW, row_of, col_of):
     """dW[o, c, p, q] <- sum over i, j, n of dy[o, i, j, n] x[c, row_of[i, p], col_of[j, q], n].
 
     Four outs by three channels share a pass: v2 adds up for channel c + 1 and out o + 2. A pass is over few
-    enough pixels for what it reads to be still in the cache for the next tap.
+    enough pixels for what it reads to be still in the cache for the next tap, and takes those side by side as one run.
     """
     outs, channels, tap_rows, tap_cols = dW.shape
     _, rows, cols, N = dy.shape
@@ -183,14 +192,14 @@ def correlate_weights(x, dy, dW, row_of, col_of):
         dW[o:o + 4, c:c + 3] = 0
         for i in range(rows):
             for left in range(0, cols, 8):
+                right = min(left + 8, cols)
                 for p in range(tap_rows):
                     for q in range(tap_cols):
                         u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = w0 = w1 = w2 = w3 = fill(x, 0.0)
-                        for j in range(left, min(left + 8, cols)):
-                            r, s = row_of[i, p], col_of[j, q]
-                            if r < 0 or s < 0:
-                                continue
-                            for n in range(0, N, lanes(x)):
+                        j = left
+                        while j < right:
+                            r, s, run = row_of[i, p], col_of[j, q], side_by_side(col_of[:, q], j, right)
+                            for n in range(0, run * N if r >= 0 and s >= 0 else 0, lanes(x)):
                                 at, to = (r * x.shape[2] + s) * N + n, (i * cols + j) * N + n
                                 u, v = load(flat_x, at + c * plane), load(flat_x, at + c1 * plane)
                                 w = load(flat_x, at + c2 * plane)
@@ -202,6 +211,7 @@ def correlate_weights(x, dy, dW, row_of, col_of):
                                 u2, v2, w2 = add_product(u2, d, u), add_product(v2, d, v), add_product(w2, d, w)
                                 d = load(flat_dy, to + o3 * dy_plane)
                                 u3, v3, w3 = add_product(u3, d, u), add_product(v3, d, v), add_product(w3, d, w)
+                            j += run
                         for k, sums in enumerate(((u0, v0, w0), (u1, v1, w1), (u2, v2, w2), (u3, v3, w3))):
                             for h, total in enumerate(sums):
                                 if o + k < outs and c + h < channels:
