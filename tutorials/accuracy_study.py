@@ -32,10 +32,14 @@ RANGES, TABLE = FIGURES / "09_ranges.csv", FIGURES / "09_accuracy.csv"
 DEPTHS = (6, 14) if quick() else (6, 14, 30, 54, 102, 198)
 IMAGES, EPOCHS, RUNS = (300, 2, 3) if quick() else (10_000, 10, 3)
 BETA, BATCH = 0.1, 128
-LONGER = 40  # epochs, of LL: are ten too few for deep nets? The runs, as (run, images, depths):
-LONG_RUNS = ((0, IMAGES, (6, 54, 30, 14, 198)), (0, 2 * IMAGES, (6, 54, 30, 198, 14)), (0, IMAGES, (102,)),
-             (1, 2 * IMAGES, (6, 198, 30, 54)), (2, 2 * IMAGES, (6, 198, 30, 54)), (1, IMAGES, (6, 198)),
-             (2, IMAGES, (6, 198)))
+LONGER = 40  # epochs: are ten too few for deep nets? The runs, in order, as (kind, run, images, depths):
+LONG_RUNS = (
+    ("CReLU, LL", 0, IMAGES, (6, 54, 30, 14, 198)), ("CReLU, LL", 0, 2 * IMAGES, (6, 54, 30, 14, 198)),
+    ("CReLU, LL", 1, 2 * IMAGES, (6, 198, 30, 54)), ("CReLU, LL", 2, 2 * IMAGES, (6, 198, 30, 54)),
+    ("resnet", 0, 2 * IMAGES, (198, 54, 30, 14, 6)), ("resnet", 1, 2 * IMAGES, (54, 30)),
+    ("resnet", 2, 2 * IMAGES, (54, 30)), ("resnet", 0, 2 * IMAGES, (102,)), ("CReLU, LL", 0, 2 * IMAGES, (102,)),
+    ("resnet", 1, 2 * IMAGES, (198, 6)), ("resnet", 2, 2 * IMAGES, (198, 6)), ("CReLU, LL", 0, IMAGES, (102,)),
+    ("CReLU, LL", 1, IMAGES, (6, 198)), ("CReLU, LL", 2, IMAGES, (6, 198)))
 
 ORDER = (6, 54, 198, 14, 102, 30)  # the claims at the ends of the figure first
 
@@ -208,10 +212,10 @@ def train_all(executor=None):
                                  for kind in trained],
                           executor, None if quick() else TABLE, progress("training"))
     if not quick():
-        longer = [(depth, run, images, LONGER, "cosine", rate_of("CReLU, LL", depth, ranges))
-                  for run, images, depths in LONG_RUNS for depth in depths]
-        even = [(depth, 0, IMAGES, EPOCHS, "cosine", even_rate(depth, ranges)) for depth in DEPTHS]
-        rows += sweep(cell, [("CReLU, LL", *point) for point in longer + even], executor, TABLE, progress("more of LL"))
+        even = [("CReLU, LL", depth, 0, IMAGES, EPOCHS, "cosine", even_rate(depth, ranges)) for depth in DEPTHS]
+        longer = [(kind, depth, run, images, LONGER, "cosine", rate_of(kind, depth, ranges))
+                  for kind, run, images, depths in LONG_RUNS for depth in depths]
+        rows += sweep(cell, even + longer, executor, TABLE, progress("more of LL and the resnet"))
     return ranges, rows
 
 
