@@ -84,7 +84,7 @@ def test_the_gain_of_looks_linear_nets_is_that_of_the_table():
 
 def test_the_cost_of_the_papers_protocol_is_that_of_the_table():
     table = (ROOT / "figures" / "REPLICATION.md").read_text(encoding="utf-8")
-    cost = re.search(r"`--train --paper`\) at least ([\d,]+ to [\d,]+)\.", table)[1]
+    cost = re.search(r"`--train --paper`\) costs at least ([\d,]+ to [\d,]+) core", table)[1]
     assert f"at least {cost} core-hours" in README
 
 

@@ -286,10 +286,11 @@ def remarks(slopes, ranges, rows, accuracies):
             f"{kind} {s.value:.2f} [{s.low:.2f}, {s.high:.2f}]" for kind, s in slopes.items()) + "."
     yield "Mean test accuracy, and of how many runs, by depth:\n\n" + table("kind", DEPTHS, {
         kind: [shown(by_cell.get((kind, depth), []), 1) for depth in DEPTHS] for kind in KINDS})
-    times = ("{:,.0f} to {:,.0f}".format(*layer * count / 3600) for count in (missing * run, paper))
-    yield ("A step takes {:.1f} to {:.1f} core-milliseconds a layer (quantiles 0.1 and 0.9, of several machines); "
-           "the missing runs cost {} core-hours, the paper's protocol (`--train --paper`) at least {}.".format(
-               *1e3 * layer, *times))
+    step = "{:.1f} to {:.1f}".format(*1e3 * layer)
+    rest, papers = ("{:,.0f} to {:,.0f} core-hours".format(*layer * count / 3600) for count in (missing * run, paper))
+    yield (f"A step takes {step} core-milliseconds a layer (quantiles 0.1 and 0.9, of several machines). "
+           + (f"The missing runs cost {rest}" if missing else "No run is missing")
+           + f"; the paper's protocol (`--train --paper`) costs at least {papers}.")
     if set(MORE) & set(accuracies):
         ends = {}
         for row in rows:
@@ -299,9 +300,12 @@ def remarks(slopes, ranges, rows, accuracies):
         yield "Mean test accuracy, last training loss, and of how many runs, by depth:\n\n" + table("", DEPTHS, {
             f"{name}, {protocol(*setting)}": [shown(ends[kind, setting].get(depth, []), 2) for depth in DEPTHS]
             for kind, name in TRAINED_LONGER.items() for setting in (SHORT, *MORE) if (kind, setting) in ends})
-        yield ("Why the rows of LL differ: ten epochs are too few to compare depths by. LL's accuracy then goes with "
+        yield ("Why rows differ: ten epochs are too few to compare depths by. LL's accuracy then goes with "
                "L x rate; the loss by depth shrinks with more epochs and more images. Whether LL gains in the end, and "
-               "catches up with the resnet, these runs do not say.")
+               "catches up with the resnet, these runs do not say. CReLU guesses at 198 layers, where no rate of "
+               "the range test learns in its 64 steps. Of the linear nets the one with He weights falls by depth, the "
+               "one with LL's kernels does not: a product of many Gaussian matrices has few large singular values, of "
+               "orthogonal ones all are alike (that this is the reason is a guess).")
     for kind in ("ReLU", "CReLU"):
         plain, normed = (distance(by_cell, name, PAPER[kind]) for name in (kind, f"{kind} + BN"))
         if plain is not None and normed is not None:
@@ -364,13 +368,13 @@ if __name__ == "__main__":
 # **What you see.** *Above.* The largest rate that learns falls about as 1/L for LL. At 198 layers it is 0.0003, and
 # 0.013 for the resnet. At the first step LL's function changes in proportion to L x rate, whatever the depth.
 #
-# *Below, after ten epochs* (three runs of LL and the resnet, two or three of the others). LL has 0.60 at 6 layers and
-# 0.55 at 198: it trains at every depth without skips, and the paper's gain is not there. The resnet gains, from 0.61 to
-# 0.67. Nets with neither fall behind: at 54 layers ReLU has 0.29 and CReLU 0.33, with BN 0.21 and 0.14, and at 198 all
-# of them guess. (Where none of the range test's rates learns, the rule has nothing to go by: ReLU from 54 layers on,
-# CReLU at 30, 102, 198, both with BN from 30 on.) The paper's ReLU nets keep 0.66 at 54 and 0.34 at 198, its CReLU nets
-# 0.80 and 0.56; ours without BN are closer to them. The linear net that starts with LL's kernels has 0.39 at all
-# depths, flat as in the paper; with He weights it falls, from 0.38 to 0.18.
+# *Below, after ten epochs*, three runs a point. LL has 0.60 at 6 layers and 0.55 at 198: it trains at every depth
+# without skips, and the paper's gain is not there. The resnet gains, from 0.61 to 0.67. Nets with neither fall behind:
+# at 54 layers ReLU has 0.29 and CReLU 0.33, with BN 0.21 and 0.14, and at 198 all of them guess. (Where none of the
+# range test's rates learns, the rule has nothing to go by: ReLU from 54 layers on, CReLU at 30, 102, 198, both with BN
+# from 30 on.) The paper's ReLU nets keep 0.66 at 54 and 0.34 at 198, its CReLU nets 0.80 and 0.56; ours without BN are
+# closer to them. The linear net that starts with LL's kernels has 0.39 at 6 layers and 0.38 at 198, flat as in the
+# paper; with He weights it falls, from 0.38 to 0.18.
 #
 # *Does LL lose by depth?* These nets are far from the end. Their accuracy goes with how far they have left the linear
 # net (right), and that goes with L x rate: 102, 14, 198, 54, 30, 6 layers is the order of L x rate, of the distance,
