@@ -37,7 +37,7 @@ ROWS = {  # what stands on the page, up to a number: (lesson, how the row begins
     "nothing either (0.853": ("17", "centred | 4 |", 1, 0),
     "ends at 0.00161": ("17", "ReLU + BN |", 4, 0), "from the 0.000922": ("17", "ReLU + BN |", 3, 0),
     "last 0.143": ("17", "resnet |", 4, 0), "instead of 0.0688": ("17", "resnet |", 3, 0),
-    "exponent of -1.07": ("09", "largest rate that learns, CReLU, LL", 3, 0)}
+    "exponent of -0.94": ("09", "largest rate that learns, CReLU, LL", 3, 0)}
 CLASSES = "exactly 0.1."  # of ten, none of which a net prefers
 
 
