@@ -396,7 +396,7 @@ if __name__ == "__main__":
 # layers, 0.800 at 14, 0.826 at 30, 0.834 at 54 and, in one run, 0.852 at 198: each within 0.011 of the paper's, with
 # its gain of 0.09. At 30 and 54 layers, three runs each, LL is behind by 0.062 (0.050 to 0.074) and 0.071, where the
 # paper has it ahead by 0.02. But LL has fitted its images less: its last training loss is 0.47, 0.48, the resnet's 0.22
-# and 0.15; at 198 layers they are 0.51 and 0.09. By the one rule for all kinds its rate is a tenth of the resnet's at 30
+# and 0.15; at 198 layers, 0.51 and 0.09. By the one rule for all kinds its rate is a tenth of the resnet's at 30
 # layers and a fortieth at 198.
 
 # %% [markdown]
